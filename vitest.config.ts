@@ -1,0 +1,43 @@
+// The three suites of the project and what sets them apart: what they may need, how many files run at once, how long a test may take.
+import { defineConfig } from 'vitest/config';
+
+const second = 1000;
+const minute = 60 * second;
+
+export default defineConfig({
+  test: {
+    // Stopping a node with its pods takes a while; cut short it would leave processes behind.
+    teardownTimeout: 3 * minute,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/integration/**', 'test/e2e/**'],
+          testTimeout: 20 * second,
+          hookTimeout: 20 * second,
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          maxWorkers: 2,
+          testTimeout: 2 * minute,
+          // The first hook that asks for a server may have to build it from source.
+          hookTimeout: 60 * minute,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          // All the files share one node: side by side they would measure each other.
+          fileParallelism: false,
+          testTimeout: 10 * minute,
+          hookTimeout: 20 * minute,
+        },
+      },
+    ],
+  },
+});
