@@ -63,7 +63,8 @@ async function install(lockText) {
     const beat = setInterval(() => console.error(`[setup] npm ci, ${seconds()} s`), 10_000);
     // Under npm, npm_execpath is the program that called us; typed by hand it is the npm of the PATH.
     const npm = process.env.npm_execpath;
-    const args = ['ci', '--no-audit', '--no-fund'];
+    // Packages that want a newer Node than the one that starts us run under the one in here: warnings about it would mislead.
+    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
     const code = await (npm?.endsWith('.js') ? run(process.execPath, [npm, ...args]) : run('npm', args));
     clearInterval(beat);
     if (code !== 0)
