@@ -1,0 +1,285 @@
+// What the controller hands to a Job's pod and what comes back: the files of the pod, the task, the result. Both sides encode and
+// decode here, so that no name is written twice.
+import type { Owner } from './names.ts';
+import { isReason, type Reason } from './reasons.ts';
+
+/** Files and folders that the pod's containers share. */
+export const paths = {
+  /** Shared by all containers: the FIFO and what the two sides tell each other. */
+  run: '/dbbackup/run',
+  /** Keys of the database's Secret; only in the dump container. */
+  databaseSecret: '/dbbackup/database',
+  /** Keys of the storage's Secret; only in executor containers. */
+  storageSecret: '/dbbackup/storage',
+  /** The claim of storage.pvc; only in executor containers. */
+  volume: '/dbbackup/volume',
+  /** Private to the dump container. */
+  dumpTemporary: '/tmp',
+} as const;
+
+/** Names below paths.run. Each is written by one side only, under a temporary name and renamed, so that no half of it is read. */
+export const runFiles = {
+  /** Made by prepare, written by dump, read by executor. */
+  fifo: 'dump.fifo',
+  /** dump -> executor: `key=value` lines, see DumpFacts. Exists before the first byte. */
+  facts: 'facts',
+  /** dump -> executor: `<exit code> <reason or ->`. Exists once the dump tool has ended. */
+  exit: 'exit',
+  /** dump -> executor: the last of the tool's complaint, at most 1,000 bytes. */
+  error: 'error',
+  /** executor -> dump: a number that grows every few seconds. One that stands still for a minute ends the dump. */
+  heartbeat: 'heartbeat',
+  /** executor -> dump: exists once the executor has given up. */
+  abort: 'abort',
+  /** prepare -> dump and executor: this Job's snapshot is committed already; holds its manifest. */
+  committed: 'committed.json',
+} as const;
+
+export const containers = { prepare: 'prepare', dump: 'dump', executor: 'executor' } as const;
+
+export interface S3Task {
+  kind: 's3';
+  bucket: string;
+  region: string;
+  endpoint?: string;
+  forcePathStyle: boolean;
+  /** Names of files below paths.storageSecret, and the Secret's name for messages; absent: the SDK's own chain. */
+  secret?: { name: string; accessKeyId: string; secretAccessKey: string; sessionToken: string };
+}
+
+export interface DirectoryTask {
+  kind: 'directory';
+  claimName: string;
+  subPath?: string;
+}
+
+/** One backup run, as the executor needs it. Holds no secret. */
+export interface Task {
+  version: 1;
+  owner: Owner;
+  /** Lock name and segment of the key. */
+  cluster: string;
+  pathPrefix?: string;
+  trigger: 'Schedule' | 'Manual';
+  /** The window's time, or when the manual trigger was seen; RFC 3339. */
+  time: string;
+  engine: 'postgres';
+  image: string;
+  database: { host: string; port: number; name: string };
+  storage: S3Task | DirectoryTask;
+  compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
+  /** age public keys; empty means not encrypted. */
+  recipients: string[];
+  retention: { keepLast?: number; keepWithin?: string; maxDeletesPerRun: number };
+  limits: {
+    /** Seconds from the executor's start to the dump's first byte. */
+    firstByteSeconds: number;
+    /** Seconds without a byte after the first. */
+    stallSeconds: number;
+    /** Seconds one pod may take; leftovers younger than twice this are not touched. */
+    deadlineSeconds: number;
+  };
+}
+
+export interface EnvVar {
+  name: string;
+  value?: string;
+  valueFrom?: { fieldRef: { fieldPath: string } };
+}
+
+const taskVariable = 'DBBACKUP_TASK';
+const jobUidVariable = 'DBBACKUP_JOB_UID';
+const lockEpochVariable = 'DBBACKUP_LOCK_EPOCH';
+const lastSizeVariable = 'DBBACKUP_LAST_SIZE';
+
+/** Text that Kubernetes hands on as it stands: it would expand $(NAME) in values and arguments. */
+export function literal(text: string): string {
+  return text.replaceAll('$', '$$$$');
+}
+
+/** The executor's variables. What is known only when the Job starts comes from the pod's own labels and annotations. */
+export function encodeTask(task: Task, annotations: { lockEpoch: string; lastSize: string }): EnvVar[] {
+  const field = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  return [
+    { name: taskVariable, value: literal(JSON.stringify(task)) },
+    field(jobUidVariable, "metadata.labels['batch.kubernetes.io/controller-uid']"),
+    field(lockEpochVariable, `metadata.annotations['${annotations.lockEpoch}']`),
+    field(lastSizeVariable, `metadata.annotations['${annotations.lastSize}']`),
+  ];
+}
+
+export interface DecodedTask {
+  task: Task;
+  jobUid: string;
+  /** leaseTransitions at the start; recorded, never relied upon. */
+  lockEpoch: number;
+  /** Stored bytes of the newest snapshot, 0 when unknown. */
+  lastSize: number;
+}
+
+/** Reads the executor's variables. Throws an Error that names the variable. */
+export function decodeTask(env: Readonly<Record<string, string | undefined>>): DecodedTask {
+  const text = env[taskVariable];
+  if (text === undefined || text === '')
+    throw new Error(`read ${taskVariable}: it is not set: start this program as a Job of dbbackup`);
+  let task: Task;
+  try {
+    task = JSON.parse(text) as Task;
+  } catch {
+    throw new Error(`read ${taskVariable}: it is not JSON: start this program as a Job of dbbackup`);
+  }
+  if (task.version !== 1)
+    throw new Error(
+      `read ${taskVariable}: version ${JSON.stringify(task.version)}: this executor understands 1; use controller and executor of one release`,
+    );
+  const jobUid = env[jobUidVariable] ?? '';
+  if (jobUid === '') throw new Error(`read ${jobUidVariable}: it is not set: start this program as a Job of dbbackup`);
+  return {
+    task,
+    jobUid,
+    lockEpoch: Number(env[lockEpochVariable] ?? '') || 0,
+    lastSize: Number(env[lastSizeVariable] ?? '') || 0,
+  };
+}
+
+/** What the dump container tells before its first byte. */
+export interface DumpFacts {
+  startedAt: string;
+  serverVersion: string;
+  toolVersion: string;
+  /** Empty where the engine has none or the login may not read it. */
+  identity: string;
+}
+
+export function decodeFacts(text: string): DumpFacts {
+  const values = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const at = line.indexOf('=');
+    if (at > 0) values.set(line.slice(0, at), line.slice(at + 1).slice(0, 256));
+  }
+  const get = (key: string): string => values.get(key) ?? '';
+  return {
+    startedAt: get('startedAt'),
+    serverVersion: get('serverVersion'),
+    toolVersion: get('toolVersion'),
+    identity: get('identity'),
+  };
+}
+
+export interface Success {
+  outcome: 'Succeeded';
+  id: string;
+  key: string;
+  size: number;
+  storedSize: number;
+  /** Digest of the stored bytes, hex. */
+  sha256: string;
+  dumpStartedAt: string;
+  durationSeconds: number;
+  engineVersion: string;
+  identity: string;
+  encrypted: boolean;
+}
+
+export interface Failure {
+  outcome: 'Failed';
+  reason: Reason;
+  message: string;
+}
+
+/** What storage holds of this owner after the run. */
+export interface Inventory {
+  /** The newest, newest first, at most 25. */
+  snapshots: { id: string; size: number }[];
+  count: number;
+  deleted: number;
+  /** Committed snapshots of other Kubernetes clusters below the same prefix. */
+  foreign: number;
+  /** Why pruning failed; empty when it went well. */
+  pruneError: string;
+}
+
+export interface Result {
+  run: Success | Failure;
+  inventory?: Inventory;
+}
+
+/** The kubelet divides 12 KiB by all containers, injected ones too: more than this may be cut. */
+export const resultLimit = 2048;
+
+/**
+ * The termination message: the run on the first line, valid by itself, the inventory on the second, shortened to fit resultLimit.
+ */
+export function encodeResult(result: Result): string {
+  const run = result.run.outcome === 'Failed' ? { ...result.run, message: cut(result.run.message, 700) } : result.run;
+  const first = JSON.stringify(run);
+  if (result.inventory === undefined) return first;
+  for (let keep = Math.min(25, result.inventory.snapshots.length); keep >= 0; keep--) {
+    const inventory = {
+      ...result.inventory,
+      pruneError: cut(result.inventory.pruneError, 200),
+      snapshots: result.inventory.snapshots.slice(0, keep).map(({ id, size }) => [id, size]),
+    };
+    const text = `${first}\n${JSON.stringify(inventory)}`;
+    if (Buffer.byteLength(text) <= resultLimit) return text;
+  }
+  return first;
+}
+
+function cut(text: string, bytes: number): string {
+  const buffer = Buffer.from(text.replaceAll('\0', ' '));
+  return buffer.length <= bytes
+    ? text
+    : `${buffer
+        .subarray(0, bytes - 4)
+        .toString()
+        .replace(/\uFFFD+$/, '')} ...`;
+}
+
+/** Reads a termination message back. A second line that was cut is passed over; undefined when the first is none of ours. */
+export function decodeResult(message: string): Result | undefined {
+  const [first = '', second] = message.split('\n', 2);
+  const run = object(first);
+  if (run === undefined) return undefined;
+  if (run['outcome'] === 'Failed' && typeof run['reason'] === 'string') {
+    const reason: Reason = isReason(run['reason']) ? run['reason'] : 'Unknown';
+    return { run: { outcome: 'Failed', reason, message: String(run['message'] ?? '') }, ...inventoryOf(second) };
+  }
+  if (run['outcome'] !== 'Succeeded' || typeof run['id'] !== 'string' || typeof run['key'] !== 'string')
+    return undefined;
+  return { run: run as unknown as Success, ...inventoryOf(second) };
+}
+
+function inventoryOf(line: string | undefined): { inventory?: Inventory } {
+  const value = object(line ?? '');
+  const list = value?.['snapshots'];
+  if (value === undefined || !Array.isArray(list)) return {};
+  const snapshots = list
+    .filter(
+      (entry): entry is [string, number] =>
+        Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number',
+    )
+    .map(([id, size]) => ({ id, size }));
+  const number = (key: string): number => (typeof value[key] === 'number' ? value[key] : 0);
+  const pruneError = typeof value['pruneError'] === 'string' ? value['pruneError'] : '';
+  return {
+    inventory: {
+      snapshots,
+      count: number('count'),
+      deleted: number('deleted'),
+      foreign: number('foreign'),
+      pruneError,
+    },
+  };
+}
+
+function object(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

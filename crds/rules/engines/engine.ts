@@ -1,0 +1,26 @@
+// What dbbackup needs to know of a kind of database, and the table of the kinds it knows.
+import { postgres } from './postgres.ts';
+
+export interface Engine {
+  /** Format of the dump, for the manifest. */
+  dumpFormat: string;
+  /** Variables of the dump container that hold values from the manifest; the script never contains them. */
+  variables(database: { host: string; port: number; name: string }): { name: string; value: string }[];
+  /** Default keys of the Secret. */
+  secretKeys: { username: string; password: string };
+  /**
+   * POSIX shell. Defines `log_in` (credentials from `$KEYS`, facts into `$RUN/facts`, or `refuse`) and `dump` (the dump to standard
+   * output, nothing else), which the frame in script.ts calls.
+   */
+  shell: string;
+  /** POSIX shell lines that check the target's variables before anything is downloaded. */
+  restoreChecks: string[];
+  /** POSIX shell line that restores the file "$dump" into the target of the client's own variables. */
+  restoreCommand: string;
+  /** Programs that the restore needs. */
+  restoreTools: string[];
+}
+
+export const engines = { postgres } as const satisfies Record<string, Engine>;
+
+export type EngineName = keyof typeof engines;

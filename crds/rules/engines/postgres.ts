@@ -1,0 +1,69 @@
+// PostgreSQL: one database by pg_dump in custom format, uncompressed (the stream is compressed later), restored by pg_restore.
+import { reasons } from '../reasons.ts';
+import type { Engine } from './engine.ts';
+
+const code = (reason: keyof typeof reasons): string => `${reasons[reason].exitCode} ${reason}`;
+
+const shell = `
+# A passfile must be private (0600): the Secret's own file is readable by the group, and libpq then ignores it.
+log_in() {
+  need "$DBBACKUP_USERNAME_KEY"
+  need "$DBBACKUP_PASSWORD_KEY"
+  PGUSER=$(cat "$KEYS/$DBBACKUP_USERNAME_KEY")
+  export PGUSER
+  PGPASSFILE=$TEMPORARY/passfile
+  export PGPASSFILE
+  printf '*:*:*:*:%s\\n' "$(sed 's/[\\\\:]/\\\\&/g' "$KEYS/$DBBACKUP_PASSWORD_KEY")" > "$PGPASSFILE"
+  command -v pg_dump > /dev/null || refuse ${code('ConfigInvalid')} "run pg_dump: spec.database.image has no such program"
+  server=$(ask "select current_setting('server_version_num')") || login_failed
+  [ -n "$server" ] || login_failed
+  version=$(ask "select current_setting('server_version')")
+  tool=$(pg_dump --version)
+  major=$(printf '%s\\n' "$tool" | sed -n 's/^[^0-9]*\\([0-9][0-9]*\\).*/\\1/p')
+  [ "\${major:-0}" -ge "$((server / 10000))" ] || refuse ${code('VersionSkew')} "pg_dump $major cannot dump server $version"
+  # pg_control_system is not for every login: without it the database has no identity.
+  identity=$(ask "select system_identifier || '/' || (select oid from pg_database where datname = current_database()) from pg_control_system()" 2> /dev/null) || identity=
+  tell serverVersion "$version"
+  tell toolVersion "$tool"
+  tell identity "$identity"
+}
+
+ask() {
+  psql -XAtqw -v ON_ERROR_STOP=1 -c "$1" 2>> "$TEMPORARY/stderr"
+}
+
+login_failed() {
+  said=$(tail -c 900 "$TEMPORARY/stderr" | tr '\\n' ' ')
+  case $said in
+    *'authentication failed'* | *'pg_hba.conf'* | *'no password supplied'* | *'role "'*'does not exist'*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
+    *'database "'*'does not exist'*) refuse ${code('ConfigInvalid')} "spec.database.name: $said" ;;
+    *) refuse ${code('DatabaseUnreachable')} "$said" ;;
+  esac
+}
+
+dump() {
+  exec pg_dump -w -Fc -Z0
+}
+`;
+
+export const postgres: Engine = {
+  dumpFormat: 'pg_dump-custom',
+  variables: ({ host, port, name }) => [
+    { name: 'PGHOST', value: host },
+    { name: 'PGPORT', value: String(port) },
+    // libpq takes this one as a name only; --dbname would be expanded as a connection string.
+    { name: 'PGDATABASE', value: name },
+    { name: 'PGCONNECT_TIMEOUT', value: '15' },
+    { name: 'PGAPPNAME', value: 'dbbackup' },
+    { name: 'LC_ALL', value: 'C' },
+  ],
+  secretKeys: { username: 'username', password: 'password' },
+  shell,
+  restoreChecks: [
+    ': "${PGHOST:?set PGHOST to the server to restore into}"',
+    ': "${PGDATABASE:?set PGDATABASE to the empty database to restore into}"',
+  ],
+  // Owners and grants as dumped; PG_RESTORE_ARGS='--no-owner --no-acl' where the target lacks the roles of the source.
+  restoreCommand: 'pg_restore --exit-on-error --single-transaction ${PG_RESTORE_ARGS:-} --dbname= "$dump"',
+  restoreTools: ['pg_restore'],
+};

@@ -1,0 +1,72 @@
+// The manifest beside every snapshot: its commit record. It is written last, create-only; a data object without it is no snapshot.
+import type { Owner } from './names.ts';
+
+export interface Manifest {
+  formatVersion: 1;
+  id: string;
+  /** Key of the data object. */
+  key: string;
+  owner: Owner;
+  cluster: string;
+  /** The window or the trigger's time, RFC 3339. */
+  time: string;
+  trigger: 'Schedule' | 'Manual';
+  jobUid: string;
+  lockEpoch: number;
+  dumpStartedAt: string;
+  committedAt: string;
+  engine: 'postgres';
+  dumpFormat: string;
+  image: string;
+  serverVersion: string;
+  toolVersion: string;
+  /** Empty where the engine has none. */
+  identity: string;
+  database: string;
+  compression: 'zstd' | 'gzip' | 'none';
+  encryption: 'age' | 'none';
+  recipients: string[];
+  /** Bytes that the dump wrote, and their digest. */
+  plainSize: number;
+  plainSha256: string;
+  /** Bytes in storage, and their digest. */
+  storedSize: number;
+  storedSha256: string;
+  dbbackupVersion: string;
+  /** How to restore with stock tools, a line a step. */
+  restore: string[];
+}
+
+/** One field a line, so that a shell can read one with sed. */
+export function encodeManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+const digest = /^[0-9a-f]{64}$/;
+const isSize = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+
+/** Reads a manifest that anyone may have edited. Throws an Error that says what is wrong; nothing is assumed about the rest. */
+export function decodeManifest(text: string, expectedKey: string): Manifest {
+  const fail = (detail: string): Error => new Error(`read manifest of "${expectedKey}": ${detail}`);
+  if (text.length > 65_536) throw fail(`it is ${text.length} characters long, at most 65536 are expected`);
+  let value: Partial<Manifest> | null;
+  try {
+    value = JSON.parse(text) as Partial<Manifest> | null;
+  } catch {
+    throw fail('it is not JSON');
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw fail('it is not an object');
+  if (value.formatVersion !== 1) throw fail(`format version ${JSON.stringify(value.formatVersion)} is not 1`);
+  if (value.key !== expectedKey) throw fail(`it speaks of another key, ${JSON.stringify(value.key)}`);
+  const owner = value.owner;
+  if (typeof owner?.clusterUid !== 'string' || typeof owner.namespace !== 'string' || typeof owner.name !== 'string')
+    throw fail('it names no owner');
+  if (!digest.test(value.storedSha256 ?? '') || !digest.test(value.plainSha256 ?? ''))
+    throw fail('a digest is missing');
+  if (!isSize(value.storedSize) || !isSize(value.plainSize)) throw fail('a size is missing');
+  for (const field of ['id', 'time', 'dumpStartedAt', 'jobUid', 'cluster', 'database'] as const)
+    if (typeof value[field] !== 'string') throw fail(`${field} is missing`);
+  for (const field of ['time', 'dumpStartedAt'] as const)
+    if (Number.isNaN(Date.parse(value[field] ?? ''))) throw fail(`${field} is not a time`);
+  return value as Manifest;
+}

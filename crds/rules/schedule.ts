@@ -1,0 +1,119 @@
+// Cron windows as instants: the next one, the latest one due and how many were skipped. Never skips a local day, never doubles one.
+// cron-parser counts on the wall clock alone (in UTC, where days are even); what a wall clock means in a zone is decided here.
+import { type CronExpression, CronExpressionParser } from 'cron-parser';
+import { resolveCron, ScheduleError } from './cron.ts';
+import { instantOf, isZone, nearTransition, offsetAt, transition } from './zone.ts';
+
+export interface Schedule {
+  /** Five fields with @ names and H resolved. */
+  readonly resolved: string;
+  readonly zone: string;
+  /** The first window strictly after an instant, in ms; undefined when there is none within five years. */
+  next(after: number): number | undefined;
+}
+
+const day = 86_400_000;
+const horizon = 5 * 366 * day;
+/** Any 29 February has another within eight years of it but for the turns of some centuries, none of which is near. */
+const someDay = Date.UTC(2025, 0, 1);
+
+function expressionOf(resolved: string): CronExpression {
+  try {
+    const expression = CronExpressionParser.parse(resolved, { currentDate: new Date(someDay), tz: 'UTC' });
+    expression.next();
+    return expression;
+  } catch {
+    throw new ScheduleError(`"${resolved}" never fires`, 'name a day that its months have');
+  }
+}
+
+/**
+ * Reads a schedule.
+ * @param seed `namespace/name` of the object, for H
+ * @throws ScheduleError with message and fix, for the schedule or the zone
+ */
+export function parseSchedule(text: string, zone: string, seed: string): Schedule {
+  if (!isZone(zone))
+    throw new ScheduleError(`unknown time zone "${zone}"`, 'use an IANA name, for example Europe/Berlin or Etc/UTC');
+  const resolved = resolveCron(text, seed);
+  const expression = expressionOf(resolved);
+  /** The next matching wall clock after another. */
+  const nextWall = (wall: number): number | undefined => {
+    try {
+      expression.reset(new Date(wall));
+      return expression.next().getTime();
+    } catch {
+      return undefined; // It never matches, as on 30 February.
+    }
+  };
+  const everyHour = expression.fields.hour.values.length === 24;
+  const next = (after: number): number | undefined => {
+    const found = everyHour ? nextReal(nextWall, zone, after) : nextLocal(nextWall, zone, after);
+    return found === undefined || found - after > horizon ? undefined : found;
+  };
+  return { resolved, zone, next };
+}
+
+/** Hours that all match are a wildcard: every real instant that matches counts, gaps have none, repeated hours have theirs twice. */
+function nextReal(nextWall: (wall: number) => number | undefined, zone: string, after: number): number | undefined {
+  let from = after;
+  // At most a change of offset a step; zones have a few a year and the horizon is five years.
+  for (let step = 0; step < 64; step++) {
+    const offset = offsetAt(from, zone);
+    const wall = nextWall(from + offset);
+    if (wall === undefined) return undefined;
+    const instant = wall - offset;
+    if (offsetAt(instant, zone) === offset) return instant;
+    const change = transition(from, instant, zone);
+    from = change - 1000;
+    const changed = offsetAt(change, zone);
+    const atChange = nextWall(change + changed - 1000);
+    if (atChange !== undefined && offsetAt(atChange - changed, zone) === changed) return atChange - changed;
+    from = change;
+  }
+  return undefined;
+}
+
+/** Any other schedule is local: every matching wall clock runs once, moved out of gaps, at its first occurrence. */
+function nextLocal(nextWall: (wall: number) => number | undefined, zone: string, after: number): number | undefined {
+  let wall = after + offsetAt(after, zone);
+  if (nearTransition(after, zone)) wall -= 1.1 * day; // A window may have been moved forward out of a gap.
+  for (;;) {
+    const found = nextWall(wall);
+    if (found === undefined || found - after > horizon + day) return undefined;
+    const instant = instantOf(found, zone);
+    if (instant > after) return instant;
+    wall = found;
+  }
+}
+
+export interface Due {
+  /** The latest window that is not later than now. */
+  latest: number;
+  /** Windows before it that did not run; at most `missedLimit` are counted. */
+  skipped: number;
+}
+
+/** Counting stops here: beyond it "more than" is said. */
+export const missedLimit = 1000;
+
+/**
+ * The latest window in (after, now], found by halving, so that years of downtime are one bounded step.
+ * @returns undefined when no window is due
+ */
+export function latestDue(schedule: Schedule, after: number, now: number): Due | undefined {
+  const first = schedule.next(after);
+  if (first === undefined || first > now) return undefined;
+  let low = first; // A window, not later than now.
+  let high = now;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const window = schedule.next(middle - 1);
+    if (window !== undefined && window <= now) low = window;
+    else high = middle - 1;
+  }
+  let skipped = 0;
+  for (let window = first; window < low && skipped <= missedLimit; skipped++)
+    window = schedule.next(window) ?? Number.POSITIVE_INFINITY;
+  return { latest: low, skipped };
+}

@@ -1,0 +1,87 @@
+// Wall clocks and instants: what a local time means in a zone, daylight saving included. A "wall" is a local time written as the
+// milliseconds it would be in UTC.
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+const day = 86_400_000;
+
+/** One formatter a zone, made once: they are slow to make and quick to use. */
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone);
+  if (known !== undefined) return known;
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone: zone,
+    calendar: 'iso8601',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    era: 'short',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  });
+  formats.set(zone, format);
+  return format;
+}
+
+/** Whether the name is an IANA time zone, by name: no offsets, no "Local". */
+export function isZone(zone: string): boolean {
+  if (!/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+){0,2}$/.test(zone)) return false;
+  try {
+    formatOf(zone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Milliseconds that the zone's wall clock is ahead of UTC at an instant. */
+export function offsetAt(instant: number, zone: string): number {
+  const parts: Record<string, string> = {};
+  for (const { type, value } of formatOf(zone).formatToParts(instant)) parts[type] = value;
+  const wall = Date.UTC(
+    Number(parts['year']),
+    Number(parts['month']) - 1,
+    Number(parts['day']),
+    Number(parts['hour']),
+    Number(parts['minute']),
+    Number(parts['second']),
+  );
+  return wall - Math.floor(instant / 1000) * 1000;
+}
+
+/** Whether the zone's offset differs within about a day of the instant. */
+export function nearTransition(instant: number, zone: string): boolean {
+  return offsetAt(instant - 1.1 * day, zone) !== offsetAt(instant + 1.1 * day, zone);
+}
+
+/** The first instant in (from, to] at which the offset is no longer that of `from`; to the second. */
+export function transition(from: number, to: number, zone: string): number {
+  const before = offsetAt(from, zone);
+  let low = Math.floor(from / 1000);
+  let high = Math.floor(to / 1000);
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (offsetAt(middle * 1000, zone) === before) low = middle;
+    else high = middle;
+  }
+  return high * 1000;
+}
+
+/**
+ * The instant of a local time. One in a gap moves to the first instant after the gap, one that occurs twice is its first occurrence.
+ * It looks one day and a bit to either side, so one change of offset in that time is understood.
+ */
+export function instantOf(wall: number, zone: string): number {
+  const early = wall - 1.1 * day;
+  const late = wall + 1.1 * day;
+  const before = offsetAt(early, zone);
+  const after = offsetAt(late, zone);
+  if (before === after) return wall - before;
+  const first = wall - before;
+  if (offsetAt(first, zone) === before) return first;
+  const second = wall - after;
+  if (offsetAt(second, zone) === after) return second;
+  return transition(early, late, zone);
+}
