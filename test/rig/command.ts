@@ -1,0 +1,53 @@
+// Runs one program to its end and hands back what it printed. A failure names the command, how it ended and the last
+// lines it wrote, so that no caller has to.
+import { spawn } from 'node:child_process';
+
+/** Enough for any listing the rig reads; what a program writes beyond it is dropped from the front. */
+const KEPT_BYTES = 1024 * 1024;
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+export class CommandError extends Error {
+  readonly output: string;
+  constructor(argv: readonly string[], how: string, output: string) {
+    const tail = output.trimEnd().split('\n').slice(-8).join('\n  ');
+    super(`run "${argv.join(' ')}": ${how}${tail === '' ? '' : `\n  ${tail}`}`);
+    this.output = output;
+  }
+}
+
+/** Resolves to standard output; throws CommandError unless the program exits with 0. */
+export function run(argv: readonly [string, ...string[]], options: RunOptions = {}): Promise<string> {
+  const [program, ...args] = argv;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env ?? process.env,
+      timeout: options.timeoutMs,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    let both = '';
+    const keep = (kept: string, chunk: string) => (kept + chunk).slice(-KEPT_BYTES);
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout = keep(stdout, chunk);
+      both = keep(both, chunk);
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      both = keep(both, chunk);
+    });
+    // A program that ends without reading its input breaks this pipe; its exit code tells the story better.
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.input ?? '');
+    child.on('error', (error) => reject(new CommandError(argv, error.message, both)));
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve(stdout);
+      else reject(new CommandError(argv, signal === null ? `exit code ${code}` : `ended by ${signal}`, both));
+    });
+  });
+}
