@@ -34,7 +34,6 @@ export async function debianPackages(names: string[], log: Log): Promise<void> {
 export async function missing(names: readonly string[]): Promise<string[]> {
   let listed: string;
   try {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
     listed = await run(['dpkg-query', '-W', '-f=${Package} ${db:Status-Status}\n', ...names]);
   } catch (error) {
     // dpkg-query ends with 1 when it knows none or only some of the names, and has printed the others by then.

@@ -1,0 +1,131 @@
+// The control plane of a built cluster: etcd, kube-apiserver, kube-controller-manager and, where there is a node to choose,
+// kube-scheduler. Runs as any user; with a node it runs inside the node's namespaces.
+import path from 'node:path';
+import { binary } from '../binaries.ts';
+import type { Log } from '../progress.ts';
+import { type Api, apiOf } from './api.ts';
+import { Authority, type Certificate, serviceAccountKey } from './certificates.ts';
+import { writeKubeconfig } from './kubeconfig.ts';
+import { startProgram } from './processes.ts';
+import { waitFor } from './ready.ts';
+import { kubeconfigFile, type RigState, rigDirectory } from './state.ts';
+
+export interface ControlPlane {
+  readonly authority: Authority;
+  readonly server: string;
+  readonly api: Api;
+}
+
+/** Nothing dials this: Kubernetes refuses a loopback address as the API server's endpoint, even where no pod can run. */
+const UNUSED_ADDRESS = '203.0.113.1';
+
+/** Without a node, Services still get addresses, which nothing carries. */
+const UNUSED_SERVICES = { services: '10.96.0.0/16', apiService: '10.96.0.1' };
+
+/** Starts it and waits until objects can be created. `inside` is put before each command. */
+export async function startControlPlane(rig: RigState, inside: readonly string[], log: Log): Promise<ControlPlane> {
+  const directory = rigDirectory(rig.name);
+  const { services, apiService } = rig.network ?? UNUSED_SERVICES;
+  const certificates = path.join(directory, 'certificates');
+  const authority = await Authority.create(certificates);
+  const kubernetes = [
+    'kubernetes',
+    'kubernetes.default',
+    'kubernetes.default.svc',
+    'kubernetes.default.svc.cluster.local',
+  ];
+  const [serving, kubeletClient, admin, controllerManager, scheduler, serviceAccounts] = await Promise.all([
+    authority.sign('kube-apiserver', {
+      commonName: 'kube-apiserver',
+      names: [...kubernetes, 'localhost', '127.0.0.1', rig.apiHost, apiService],
+    }),
+    authority.sign('kubelet-client', { commonName: 'kube-apiserver-kubelet-client', organization: 'system:masters' }),
+    authority.sign('admin', { commonName: 'dbbackup-rig-admin', organization: 'system:masters' }),
+    authority.sign('kube-controller-manager', { commonName: 'system:kube-controller-manager' }),
+    authority.sign('kube-scheduler', { commonName: 'system:kube-scheduler' }),
+    serviceAccountKey(certificates),
+  ]);
+  const server = `https://${rig.apiHost}:${rig.apiPort}`;
+  const kubeconfig = (file: string, client: Certificate) =>
+    writeKubeconfig(file, `dbbackup-${rig.name}`, { server, authority: authority.cert, client });
+  await kubeconfig(kubeconfigFile(rig.name), admin);
+
+  const etcd = path.join(directory, 'etcd.sock');
+  await startProgram(directory, 'etcd', [
+    ...inside,
+    await binary('etcd', log),
+    // A rig that loses its disk is made anew; waiting for the disk would cost most of the start.
+    '--unsafe-no-fsync',
+    `--data-dir=${path.join(directory, 'etcd')}`,
+    `--listen-client-urls=unix://${etcd}`,
+    `--listen-peer-urls=unix://${path.join(directory, 'etcd-peer.sock')}`,
+    // A lone member dials neither of these.
+    '--advertise-client-urls=http://localhost:2379',
+    '--log-level=warn',
+  ]);
+  await startProgram(directory, 'kube-apiserver', [
+    ...inside,
+    await binary('kube-apiserver', log),
+    `--etcd-servers=unix://${etcd}`,
+    `--bind-address=${rig.apiHost}`,
+    `--secure-port=${rig.apiPort}`,
+    `--advertise-address=${rig.network?.node ?? UNUSED_ADDRESS}`,
+    `--service-cluster-ip-range=${services}`,
+    `--client-ca-file=${authority.cert}`,
+    `--tls-cert-file=${serving.cert}`,
+    `--tls-private-key-file=${serving.key}`,
+    `--kubelet-client-certificate=${kubeletClient.cert}`,
+    `--kubelet-client-key=${kubeletClient.key}`,
+    `--kubelet-certificate-authority=${authority.cert}`,
+    '--kubelet-preferred-address-types=InternalIP',
+    '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
+    `--service-account-key-file=${serviceAccounts.cert}`,
+    `--service-account-signing-key-file=${serviceAccounts.key}`,
+    '--authorization-mode=Node,RBAC',
+    '--enable-admission-plugins=NodeRestriction',
+    '--allow-privileged=true',
+    // Webhooks named by Service are dialled at their endpoints; the API server has no way to Service addresses of its own.
+    '--enable-aggregator-routing=true',
+    '--profiling=false',
+  ]);
+  const api = await apiOf(kubeconfigFile(rig.name));
+  await waitFor('the API server', directory, async () => (await api('GET', '/readyz')).status === 200);
+
+  const managed = path.join(directory, 'kube-controller-manager.kubeconfig');
+  await kubeconfig(managed, controllerManager);
+  await startProgram(directory, 'kube-controller-manager', [
+    ...inside,
+    await binary('kube-controller-manager', log),
+    `--kubeconfig=${managed}`,
+    `--root-ca-file=${authority.cert}`,
+    `--service-account-private-key-file=${serviceAccounts.key}`,
+    '--use-service-account-credentials=true',
+    // Its default of 20 requests a second is spent for five seconds on making its own service accounts.
+    '--kube-api-qps=500',
+    '--kube-api-burst=500',
+    '--leader-elect=false',
+    '--secure-port=0',
+    '--profiling=false',
+  ]);
+  if (rig.hasNode) {
+    const scheduled = path.join(directory, 'kube-scheduler.kubeconfig');
+    await kubeconfig(scheduled, scheduler);
+    await startProgram(directory, 'kube-scheduler', [
+      ...inside,
+      await binary('kube-scheduler', log),
+      `--kubeconfig=${scheduled}`,
+      '--leader-elect=false',
+      '--secure-port=0',
+      '--profiling=false',
+    ]);
+  }
+  return { authority, server, api };
+}
+
+/** Until this is there, admission refuses every pod of the default namespace. */
+export async function waitForServiceAccount(rig: RigState, api: Api): Promise<void> {
+  const account = '/api/v1/namespaces/default/serviceaccounts/default';
+  await waitFor('the default service account', rigDirectory(rig.name), async () => {
+    return (await api('GET', account)).status === 200;
+  });
+}

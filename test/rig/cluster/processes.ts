@@ -1,0 +1,111 @@
+// The long-running programs of one rig. Each records its own pid and start time before it becomes the program, so a crash
+// of the starter at any moment leaves none unrecorded; a pid that was given to another process since is never touched.
+import { spawn } from 'node:child_process';
+import { mkdir, open, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A process is itself only with its start time (field 22 of /proc/PID/stat, in clock ticks since boot). */
+export interface Recorded {
+  readonly program: string;
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** The program keeps the shell's pid and start time through exec. */
+const record = 'read -r stat < "/proc/$$/stat" && echo "$stat" > "$0.new" && mv "$0.new" "$0" && exec "$@"';
+
+/** What a rig's programs see of the environment: a proxy or a kubeconfig of the caller must not lead them elsewhere. */
+const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' };
+
+const logFile = (directory: string, program: string): string => path.join(directory, 'logs', `${program}.log`);
+
+/** Starts a program that outlives this process, its output in `<directory>/logs`. Resolves when it is recorded. */
+export async function startProgram(directory: string, program: string, argv: readonly string[]): Promise<Recorded> {
+  await mkdir(path.join(directory, 'pids'), { recursive: true });
+  await mkdir(path.join(directory, 'logs'), { recursive: true });
+  const file = path.join(directory, 'pids', program);
+  const log = await open(logFile(directory, program), 'a');
+  const child = spawn('sh', ['-c', record, file, ...argv], {
+    cwd: directory,
+    env: environment,
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+  });
+  child.on('error', () => {});
+  child.unref();
+  await log.close();
+  for (let waited = 0; waited < 5000; waited += 10) {
+    const [line] = await Promise.all([readFile(file, 'utf8').catch(() => ''), sleep(10)]);
+    const found = parseStat(program, line);
+    if (found !== null && found.pid === child.pid) return found;
+  }
+  throw new Error(`start ${program}: it did not begin within 5 s\n${await logTail(directory, program)}`);
+}
+
+/** Reads one line of /proc/PID/stat. The second field is a name in brackets and may hold anything, brackets included. */
+export function parseStat(program: string, line: string): (Recorded & { state: string; parent: number }) | null {
+  const end = line.lastIndexOf(')');
+  const fields = line.slice(end + 2).split(' ');
+  const [state, parent] = fields;
+  const startTime = fields[19];
+  if (end < 0 || state === undefined || parent === undefined || startTime === undefined) return null;
+  return { program, pid: Number.parseInt(line, 10), startTime, state, parent: Number(parent) };
+}
+
+async function statOf(pid: number): Promise<ReturnType<typeof parseStat>> {
+  return parseStat('', await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''));
+}
+
+/** A zombie has ended; only its parent has not noticed. */
+export async function isAlive(recorded: Recorded): Promise<boolean> {
+  const now = await statOf(recorded.pid);
+  return now !== null && now.startTime === recorded.startTime && now.state !== 'Z' && now.state !== 'X';
+}
+
+export async function recordedPrograms(directory: string): Promise<Recorded[]> {
+  const folder = path.join(directory, 'pids');
+  const names = await readdir(folder).catch((): string[] => []);
+  const found: Recorded[] = [];
+  for (const name of names) {
+    const entry = parseStat(name, await readFile(path.join(folder, name), 'utf8'));
+    if (entry !== null) found.push({ program: entry.program, pid: entry.pid, startTime: entry.startTime });
+  }
+  return found;
+}
+
+export async function childrenOf(parent: Recorded): Promise<Recorded[]> {
+  const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry));
+  const all = await Promise.all(pids.map((pid) => statOf(Number(pid))));
+  return all
+    .filter((entry) => entry !== null)
+    .filter((entry) => entry.parent === parent.pid)
+    .map((entry) => ({ program: `child of ${parent.program}`, pid: entry.pid, startTime: entry.startTime }));
+}
+
+/** Kills and waits for the end. Nothing a rig holds is worth keeping, so there is no gentler way first. */
+export async function killAll(programs: readonly Recorded[]): Promise<void> {
+  for (const program of programs) {
+    try {
+      if (await isAlive(program)) process.kill(program.pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+  for (let waited = 0; waited < 20_000; waited += 20) {
+    const alive = await Promise.all(programs.map(isAlive));
+    if (!alive.includes(true)) return;
+    await sleep(20);
+  }
+  const left = (await Promise.all(programs.map(async (one) => ((await isAlive(one)) ? one : null)))).filter(
+    (one) => one !== null,
+  );
+  throw new Error(`stop ${left.map((one) => `${one.program} (pid ${one.pid})`).join(', ')}: still there after 20 s`);
+}
+
+/** The last lines a program wrote, indented, for an error to end with. */
+export async function logTail(directory: string, program: string): Promise<string> {
+  const text = await readFile(logFile(directory, program), 'utf8').catch(() => '');
+  const lines = text.trimEnd().split('\n').slice(-6);
+  return lines.map((line) => `  ${program}: ${line.slice(0, 300)}`).join('\n');
+}
