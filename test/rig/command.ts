@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
+  /** An open file to read instead of `input`. */
+  readonly stdin?: number;
   readonly timeoutMs?: number;
 }
 
@@ -29,21 +31,21 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
       cwd: options.cwd,
       env: options.env ?? process.env,
       timeout: options.timeoutMs,
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
     });
     let stdout = '';
     let both = '';
     const keep = (kept: string, chunk: string) => (kept + chunk).slice(-KEPT_BYTES);
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       stdout = keep(stdout, chunk);
       both = keep(both, chunk);
     });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
       both = keep(both, chunk);
     });
     // A program that ends without reading its input breaks this pipe; its exit code tells the story better.
-    child.stdin.on('error', () => {});
-    child.stdin.end(options.input ?? '');
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(options.input ?? '');
     child.on('error', (error) => reject(new CommandError(argv, error.message, both)));
     child.on('close', (code, signal) => {
       if (code === 0) resolve(stdout);
