@@ -1,9 +1,19 @@
 // What dbbackup needs to know of a kind of database, and the table of the kinds it knows.
 import { postgres } from './postgres.ts';
 
+/** Watches a dump pass and knows whether it is whole. */
+export interface EndMarker {
+  /** Throws as soon as the bytes cannot be a dump. */
+  push(chunk: Uint8Array): void;
+  /** Throws when more should have come. */
+  end(): void;
+}
+
 export interface Engine {
   /** Format of the dump, for the manifest. */
   dumpFormat: string;
+  /** A new watcher for one dump. */
+  endMarker(): EndMarker;
   /** Variables of the dump container that hold values from the manifest; the script never contains them. */
   variables(database: { host: string; port: number; name: string }): { name: string; value: string }[];
   /** Default keys of the Secret. */

@@ -1,6 +1,7 @@
 // PostgreSQL: one database by pg_dump in custom format, uncompressed (the stream is compressed later), restored by pg_restore.
 import { reasons } from '../reasons.ts';
 import type { Engine } from './engine.ts';
+import { postgresArchive } from './postgres-archive.ts';
 
 const code = (reason: keyof typeof reasons): string => `${reasons[reason].exitCode} ${reason}`;
 
@@ -48,6 +49,7 @@ dump() {
 
 export const postgres: Engine = {
   dumpFormat: 'pg_dump-custom',
+  endMarker: postgresArchive,
   variables: ({ host, port, name }) => [
     { name: 'PGHOST', value: host },
     { name: 'PGPORT', value: String(port) },

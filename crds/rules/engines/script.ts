@@ -8,12 +8,12 @@ import type { Engine } from './engine.ts';
 const lookSeconds = 2;
 const deadAfterLooks = 30;
 
-const frame = (engineShell: string): string => `
+const frame = (engineShell: string, root: string): string => `
 set -u
 umask 077
-RUN=${paths.run}
-KEYS=${paths.databaseSecret}
-TEMPORARY=${paths.dumpTemporary}
+RUN=${root}${paths.run}
+KEYS=${root}${paths.databaseSecret}
+TEMPORARY=${root}${paths.dumpTemporary}
 
 # finish CODE REASON: the exit file appears whole, then the container ends.
 finish() {
@@ -73,7 +73,10 @@ cat "$TEMPORARY/stderr" >&2
 refuse ${reasons.DumpFailed.exitCode} DumpFailed "the dump tool ended with exit code $code: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
 `;
 
-/** The arguments of \`sh -c\`; escape with contract.literal before they go into a pod. */
-export function dumpScript(engine: Engine): string {
-  return frame(engine.shell).trim();
+/**
+ * The argument of \`sh -c\`; escape with contract.literal before it goes into a pod.
+ * @param root what every path is put below: nothing in a pod; outside one a folder whose name needs no quoting
+ */
+export function dumpScript(engine: Engine, root = ''): string {
+  return frame(engine.shell, root).trim();
 }

@@ -1,0 +1,157 @@
+// The effects of a decision on the API server. Each may be repeated: what exists and is ours is success, what changed meanwhile is a
+// conflict that the next look resolves.
+import { annotations } from '../crds/rules/names.ts';
+import type { Kube } from './kube.ts';
+import { releasedLease, takenLease } from './lock.ts';
+import { type Backup, jobEnd, type Lease } from './objects.ts';
+import { isAlive } from './observe.ts';
+import { type Effect, type Observed, rfc3339 } from './observed.ts';
+import { startFailedAnnotation } from './outcome.ts';
+import { ApiError } from './transport.ts';
+
+/** What stood in the way of creating a Job. */
+export type Conflict = NonNullable<Observed['conflict']>;
+
+/** The world is not what was decided from: nothing is wrong, look again. */
+export class Stale extends Error {
+  constructor(what: string) {
+    super(`${what} has changed meanwhile`);
+    this.name = 'Stale';
+  }
+}
+
+export interface Applied {
+  conflict?: Conflict;
+}
+
+const microTime = (now: Date): string => now.toISOString().replace('Z', '000Z');
+
+export async function apply(kube: Kube, backup: Backup, effects: readonly Effect[], now: () => Date): Promise<Applied> {
+  for (const effect of effects) {
+    const conflict = await applyOne(kube, backup, effect, now());
+    if (conflict !== undefined) return { conflict };
+  }
+  return {};
+}
+
+async function applyOne(kube: Kube, backup: Backup, effect: Effect, now: Date): Promise<Conflict | undefined> {
+  const { namespace } = backup.metadata;
+  switch (effect.kind) {
+    case 'createJob':
+      return await createJob(kube, backup, effect.name, effect.job);
+    case 'deleteJob':
+      await kube.deleteJob(namespace, effect.name, effect.uid);
+      return undefined;
+    case 'takeLock':
+      await takeLock(kube, effect, now);
+      return undefined;
+    case 'releaseLock':
+      await releaseLock(kube, effect.lease, effect.jobName, effect.jobUid);
+      return undefined;
+    case 'startJob':
+      await startJob(kube, backup, effect, now);
+      return undefined;
+    case 'failStart':
+      await kube.patchJob(namespace, effect.job.metadata.name, {
+        metadata: {
+          uid: effect.job.metadata.uid,
+          annotations: { [startFailedAnnotation]: `${effect.reason} ${effect.message}`.slice(0, 1000) },
+        },
+        spec: { activeDeadlineSeconds: 1 },
+      });
+      return undefined;
+    case 'event':
+      await event(kube, backup, effect, now);
+      return undefined;
+  }
+}
+
+async function createJob(kube: Kube, backup: Backup, name: string, job: object): Promise<Conflict | undefined> {
+  const { namespace, uid } = backup.metadata;
+  try {
+    await kube.createJob(namespace, job);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+  }
+  const existing = await kube.getJob(namespace, name);
+  const owner = existing?.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (existing === undefined || owner?.uid === uid) return undefined;
+  const ofEarlier = owner?.kind === 'DatabaseBackup' && owner.name === backup.metadata.name;
+  const message = ofEarlier
+    ? `Job "${name}" of an earlier object of this name is still being removed.`
+    : `Job "${name}" exists and is not ours: delete or rename it.`;
+  return { jobName: name, message, transient: ofEarlier };
+}
+
+async function takeLock(kube: Kube, effect: Extract<Effect, { kind: 'takeLock' }>, now: Date): Promise<void> {
+  const { job, lease, leaseName, durationSeconds } = effect;
+  const cluster = leaseName.slice('dbbackup-'.length);
+  const taken = takenLease(cluster, lease, job, durationSeconds, microTime(now));
+  if (lease === undefined) await kube.createLease(job.metadata.namespace, taken);
+  else await kube.putLease(taken as Lease);
+}
+
+/** The last look before giving back is live: the Job ended or gone, and no pod of it unfinished. */
+async function releaseLock(kube: Kube, lease: Lease, jobName: string, jobUid: string): Promise<void> {
+  const { namespace } = lease.metadata;
+  if (await isAlive(namespace, jobName, jobUid, { jobs: new Map() }, kube)) throw new Stale(`Job ${jobName}`);
+  await kube.putLease(releasedLease(lease));
+}
+
+/** Lease and claim are read live; only when both name this Job is it let go, if it is still as it was seen. */
+async function startJob(
+  kube: Kube,
+  backup: Backup,
+  effect: Extract<Effect, { kind: 'startJob' }>,
+  now: Date,
+): Promise<void> {
+  const { job, leaseName, lastSize } = effect;
+  const { namespace, name, uid, resourceVersion } = job.metadata;
+  const [lease, live] = await Promise.all([
+    kube.getLease(namespace, leaseName),
+    kube.getBackup(namespace, backup.metadata.name),
+  ]);
+  if (lease?.spec?.holderIdentity !== uid) throw new Stale(`Lease ${leaseName}`);
+  const run = live?.status?.run;
+  if (live?.metadata.uid !== backup.metadata.uid || run?.jobUID !== uid || run.outcome !== undefined)
+    throw new Stale(`claim of ${backup.metadata.name}`);
+  if (jobEnd(job) !== undefined) return;
+  await kube.patchJob(namespace, name, {
+    metadata: { uid, resourceVersion, annotations: { [annotations.started]: rfc3339(now) } },
+    spec: {
+      suspend: false,
+      template: {
+        metadata: {
+          annotations: {
+            [annotations.lockEpoch]: String(lease.spec.leaseTransitions ?? 0),
+            [annotations.lastSize]: String(lastSize),
+          },
+        },
+      },
+    },
+  });
+}
+
+/** Events are for people; one that cannot be written must not hold up a backup. */
+async function event(kube: Kube, backup: Backup, effect: Extract<Effect, { kind: 'event' }>, now: Date): Promise<void> {
+  const { name, namespace, uid } = backup.metadata;
+  const suffix = `${now.getTime().toString(16)}${effect.reason.toLowerCase()}`;
+  try {
+    await kube.createEvent(namespace, {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name: `${name}.${suffix}`, namespace },
+      eventTime: microTime(now),
+      reportingController: 'dbbackup.io/controller',
+      reportingInstance: 'dbbackup-controller',
+      type: effect.type,
+      reason: effect.reason,
+      action: effect.action,
+      note: effect.note.slice(0, 1000),
+      regarding: { apiVersion: backup.apiVersion, kind: backup.kind, name, namespace, uid },
+    });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}

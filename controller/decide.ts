@@ -1,0 +1,48 @@
+// The decision: what is observed in, the next status and the effects out. Pure. The steps run in the order of the list.
+import { type ConditionType, mergeConditions } from '../crds/rules/conditions.ts';
+import { effective } from '../crds/rules/effective.ts';
+import { validate } from '../crds/rules/validate.ts';
+import { type Decision, type Draft, type Observed, rfc3339, type Settings } from './observed.ts';
+import { conditions } from './steps/conditions.ts';
+import { launch, outdated, release, trigger } from './steps/queue.ts';
+import { history, run } from './steps/run.ts';
+import { baseline, windows } from './steps/time.ts';
+
+export type Step = (draft: Draft) => void;
+
+export const steps: readonly Step[] = [baseline, run, outdated, windows, trigger, release, launch, history, conditions];
+
+/** Conditions that stay as they were until a step says otherwise. */
+const lasting: readonly ConditionType[] = ['Retained'];
+
+export function decide(observed: Observed, settings: Settings, now: Date): Decision {
+  const { backup } = observed;
+  const before = backup.status ?? {};
+  const values = effective(backup);
+  const draft: Draft = {
+    observed,
+    settings,
+    now,
+    effective: values,
+    findings: validate(backup).filter(({ severity }) => severity === 'error'),
+    status: structuredClone(before),
+    conditions: (before.conditions ?? []).flatMap(({ type, status, reason, message }) =>
+      lasting.some((name) => name === type) ? [{ type: type as ConditionType, status, reason, message }] : [],
+    ),
+    effects: [],
+    wake: [],
+  };
+  const generation = backup.metadata.generation ?? 1;
+  draft.status.observedGeneration = generation;
+  draft.status.effective = { ...before.effective, cluster: values.cluster, port: values.port };
+  draft.status.consecutiveFailures ??= 0;
+  draft.status.missedWindows ??= 0;
+  draft.status.snapshotCount ??= 0;
+  for (const step of steps) step(draft);
+  draft.status.conditions = mergeConditions(before.conditions ?? [], draft.conditions, generation, rfc3339(now));
+  return {
+    status: draft.status,
+    effects: draft.effects,
+    wakeAt: draft.wake.length === 0 ? undefined : Math.min(...draft.wake),
+  };
+}

@@ -1,0 +1,246 @@
+// A backup's spec as the Job that runs it. Pure: equal input gives an equal Job, so that making it twice is making it once.
+import {
+  containers,
+  type DirectoryTask,
+  encodeTask,
+  literal,
+  paths,
+  type S3Task,
+  type Task,
+} from '../crds/rules/contract.ts';
+import { effective } from '../crds/rules/effective.ts';
+import { engines } from '../crds/rules/engines/engine.ts';
+import { dumpScript } from '../crds/rules/engines/script.ts';
+import { annotations, group, labels, specHash, version } from '../crds/rules/names.ts';
+import { permanentExitCodes } from '../crds/rules/reasons.ts';
+import { clusterLabel, managedByLabels } from './labels.ts';
+import type { Backup } from './objects.ts';
+import type { Settings } from './observed.ts';
+
+export interface JobRequest {
+  backup: Backup;
+  settings: Settings;
+  name: string;
+  /** Either the window, or the token and when it was seen. */
+  trigger: { kind: 'Schedule'; slot: string } | { kind: 'Manual'; token: string; time: string };
+}
+
+/** The Job's own deadline is a backstop behind the pod's: it deletes pods and their messages with them. */
+const jobSlackSeconds = 300;
+/** Without a byte for this long a dump that has begun counts as stalled. */
+const stallSeconds = 1800;
+const terminationGraceSeconds = 60;
+
+/** Seconds that a Job may take over all its pods; the lock is taken for longer than this. */
+export function jobDeadlineSeconds(backup: Backup): number {
+  const { activeDeadlineSeconds, backoffLimit } = effective(backup);
+  return activeDeadlineSeconds * (backoffLimit + 1) + jobSlackSeconds;
+}
+
+export function taskOf({ backup, settings, trigger }: JobRequest): Task {
+  const { spec, metadata } = backup;
+  const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds } = effective(backup);
+  const { keepLast, keepWithin } = spec.retention;
+  return {
+    version: 1,
+    owner: { clusterUid: settings.clusterUid, namespace: metadata.namespace, name: metadata.name },
+    cluster,
+    ...(spec.storage.pathPrefix === undefined ? {} : { pathPrefix: spec.storage.pathPrefix }),
+    trigger: trigger.kind,
+    time: trigger.kind === 'Schedule' ? trigger.slot : trigger.time,
+    engine: spec.database.engine,
+    image: spec.database.image,
+    database: { host: spec.database.host, port, name: spec.database.name },
+    storage: storageTask(backup),
+    compression,
+    recipients: spec.encryption.age?.recipients ?? [],
+    retention: {
+      ...(keepLast === undefined ? {} : { keepLast }),
+      ...(keepWithin === undefined ? {} : { keepWithin }),
+      maxDeletesPerRun,
+    },
+    limits: { firstByteSeconds: settings.startTimeoutSeconds, stallSeconds, deadlineSeconds: activeDeadlineSeconds },
+  };
+}
+
+function storageTask(backup: Backup): S3Task | DirectoryTask {
+  const { s3, pvc } = backup.spec.storage;
+  if (pvc !== undefined)
+    return {
+      kind: 'directory',
+      claimName: pvc.claimName,
+      ...(pvc.subPath === undefined ? {} : { subPath: pvc.subPath }),
+    };
+  if (s3 === undefined) throw new Error(`make the Job of "${backup.metadata.name}": spec.storage names no store`);
+  const secret = s3.auth.secretRef;
+  return {
+    kind: 's3',
+    bucket: s3.bucket,
+    region: s3.region,
+    ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }),
+    forcePathStyle: s3.forcePathStyle ?? false,
+    ...(secret === undefined
+      ? {}
+      : {
+          secret: {
+            name: secret.name,
+            accessKeyId: secret.keys?.accessKeyId ?? 'AWS_ACCESS_KEY_ID',
+            secretAccessKey: secret.keys?.secretAccessKey ?? 'AWS_SECRET_ACCESS_KEY',
+            sessionToken: secret.keys?.sessionToken ?? 'AWS_SESSION_TOKEN',
+          },
+        }),
+  };
+}
+
+const containerSecurity = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+function dumpContainer(backup: Backup): object {
+  const { host, name, auth } = backup.spec.database;
+  const engine = engines[backup.spec.database.engine];
+  const keys = { ...engine.secretKeys, ...auth.secretRef.keys };
+  const values = [
+    ...engine.variables({ host, port: effective(backup).port, name }),
+    { name: 'DBBACKUP_SECRET', value: auth.secretRef.name },
+    { name: 'DBBACKUP_USERNAME_KEY', value: keys.username },
+    { name: 'DBBACKUP_PASSWORD_KEY', value: keys.password },
+  ];
+  return {
+    name: containers.dump,
+    image: backup.spec.database.image,
+    command: ['/bin/sh', '-c', literal(dumpScript(engine))],
+    env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
+    securityContext: containerSecurity,
+    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '2Gi' } },
+    volumeMounts: [
+      { name: 'run', mountPath: paths.run },
+      { name: 'dump-temporary', mountPath: paths.dumpTemporary },
+      { name: 'database', mountPath: paths.databaseSecret, readOnly: true },
+    ],
+  };
+}
+
+function executorContainer(request: JobRequest, command: 'prepare' | 'backup', name: string): object {
+  const { storage } = request.backup.spec;
+  return {
+    name,
+    image: request.settings.executorImage,
+    args: [command],
+    env: encodeTask(taskOf(request), annotations),
+    securityContext: containerSecurity,
+    resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } },
+    terminationMessagePolicy: 'File',
+    volumeMounts: [
+      { name: 'run', mountPath: paths.run },
+      { name: 'executor-temporary', mountPath: '/tmp' },
+      ...(storage.s3?.auth.secretRef === undefined
+        ? []
+        : [{ name: 'storage', mountPath: paths.storageSecret, readOnly: true }]),
+      ...(storage.pvc === undefined ? [] : [{ name: 'volume', mountPath: paths.volume }]),
+    ],
+  };
+}
+
+function volumes(backup: Backup): object[] {
+  const { storage, database } = backup.spec;
+  const secret = (name: string, secretName: string): object => ({
+    name,
+    // Optional: a Secret that is missing would only hang the pod; the containers say what they miss.
+    secret: { secretName, optional: true, defaultMode: 0o440 },
+  });
+  return [
+    { name: 'run', emptyDir: { sizeLimit: '16Mi' } },
+    { name: 'dump-temporary', emptyDir: { sizeLimit: '64Mi' } },
+    { name: 'executor-temporary', emptyDir: { sizeLimit: '64Mi' } },
+    secret('database', database.auth.secretRef.name),
+    ...(storage.s3?.auth.secretRef === undefined ? [] : [secret('storage', storage.s3.auth.secretRef.name)]),
+    ...(storage.pvc === undefined
+      ? []
+      : [{ name: 'volume', persistentVolumeClaim: { claimName: storage.pvc.claimName } }]),
+  ];
+}
+
+function podTemplate(request: JobRequest, podLabels: Record<string, string>): object {
+  const { backup } = request;
+  const { runAsUser, fsGroup, activeDeadlineSeconds } = effective(backup);
+  return {
+    metadata: {
+      labels: { ...podLabels, 'sidecar.istio.io/inject': 'false' },
+      annotations: { 'linkerd.io/inject': 'disabled', 'sidecar.istio.io/inject': 'false' },
+    },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      activeDeadlineSeconds,
+      terminationGracePeriodSeconds: terminationGraceSeconds,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser,
+        runAsGroup: fsGroup,
+        fsGroup,
+        fsGroupChangePolicy: 'OnRootMismatch',
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      initContainers: [executorContainer(request, 'prepare', containers.prepare)],
+      containers: [dumpContainer(backup), executorContainer(request, 'backup', containers.executor)],
+      volumes: volumes(backup),
+    },
+  };
+}
+
+/** The suspended Job of a window or a trigger. */
+export function buildJob(request: JobRequest): object {
+  const { backup, name, trigger } = request;
+  const { cluster, backoffLimit } = effective(backup);
+  const jobLabels = {
+    ...managedByLabels,
+    [labels.backup]: backup.metadata.name,
+    [labels.trigger]: trigger.kind,
+    [clusterLabel]: cluster,
+  };
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name,
+      namespace: backup.metadata.namespace,
+      // Labels and annotations of the backup are not copied: tracking labels would make GitOps tools prune the Job.
+      labels: jobLabels,
+      annotations: {
+        [annotations.specHash]: specHash(backup.spec),
+        ...(trigger.kind === 'Schedule'
+          ? { [annotations.slot]: trigger.slot }
+          : { [annotations.token]: trigger.token }),
+      },
+      ownerReferences: [
+        {
+          apiVersion: `${group}/${version}`,
+          kind: 'DatabaseBackup',
+          name: backup.metadata.name,
+          uid: backup.metadata.uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      suspend: true,
+      backoffLimit,
+      activeDeadlineSeconds: jobDeadlineSeconds(backup),
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy: {
+        rules: [
+          { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+          { action: 'FailJob', onExitCodes: { operator: 'In', values: permanentExitCodes() } },
+        ],
+      },
+      template: podTemplate(request, jobLabels),
+    },
+  };
+}

@@ -1,0 +1,85 @@
+// The calls to Kubernetes that the controller needs, as an interface that tests can stand in for, and the adapter that makes them.
+import { group, labels, plural, version } from '../crds/rules/names.ts';
+import type { Backup, Job, Lease, Pod } from './objects.ts';
+import { ApiError, type Transport } from './transport.ts';
+
+/** Kinds that are watched, with the path of their lists in all namespaces. */
+export interface WatchedKind {
+  name: 'backups' | 'jobs' | 'pods' | 'leases';
+  path: string;
+  labelSelector?: string;
+}
+
+export const managedBy = 'dbbackup';
+const ours = `${labels.managedBy}=${managedBy}`;
+
+export const watched: Record<WatchedKind['name'], WatchedKind> = {
+  backups: { name: 'backups', path: `/apis/${group}/${version}/${plural}` },
+  jobs: { name: 'jobs', path: '/apis/batch/v1/jobs', labelSelector: ours },
+  pods: { name: 'pods', path: '/api/v1/pods', labelSelector: ours },
+  leases: { name: 'leases', path: '/apis/coordination.k8s.io/v1/leases', labelSelector: ours },
+};
+
+/** Undefined answers mean "not found"; every other failure throws ApiError, 409 included. */
+export interface Kube {
+  kubeSystemUid(): Promise<string>;
+  getBackup(namespace: string, name: string): Promise<Backup | undefined>;
+  /** Writes status under the object's resourceVersion. */
+  putBackupStatus(backup: Backup): Promise<Backup>;
+  getJob(namespace: string, name: string): Promise<Job | undefined>;
+  createJob(namespace: string, job: object): Promise<Job>;
+  patchJob(namespace: string, name: string, patch: object): Promise<Job>;
+  /** Deletes that very Job, its pods after it. A Job that is gone already is success. */
+  deleteJob(namespace: string, name: string, uid: string): Promise<void>;
+  podsOfJob(namespace: string, jobUid: string): Promise<Pod[]>;
+  getLease(namespace: string, name: string): Promise<Lease | undefined>;
+  createLease(namespace: string, lease: object): Promise<Lease>;
+  putLease(lease: Lease): Promise<Lease>;
+  createEvent(namespace: string, event: object): Promise<void>;
+}
+
+export function kubeOf(transport: Transport): Kube {
+  const backups = (namespace: string): string => `/apis/${group}/${version}/namespaces/${namespace}/${plural}`;
+  const jobs = (namespace: string): string => `/apis/batch/v1/namespaces/${namespace}/jobs`;
+  const leases = (namespace: string): string => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+  const find = async <T>(path: string): Promise<T | undefined> => {
+    try {
+      return await transport.call<T>({ method: 'GET', path });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  };
+  return {
+    kubeSystemUid: async () =>
+      (await transport.call<{ metadata: { uid: string } }>({ method: 'GET', path: '/api/v1/namespaces/kube-system' }))
+        .metadata.uid,
+    getBackup: (namespace, name) => find(`${backups(namespace)}/${name}`),
+    putBackupStatus: (body) =>
+      transport.call({ method: 'PUT', path: `${backups(body.metadata.namespace)}/${body.metadata.name}/status`, body }),
+    getJob: (namespace, name) => find(`${jobs(namespace)}/${name}`),
+    createJob: (namespace, body) => transport.call({ method: 'POST', path: jobs(namespace), body }),
+    patchJob: (namespace, name, body) => transport.call({ method: 'PATCH', path: `${jobs(namespace)}/${name}`, body }),
+    deleteJob: async (namespace, name, uid) => {
+      const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: { uid } };
+      try {
+        await transport.call({ method: 'DELETE', path: `${jobs(namespace)}/${name}`, body });
+      } catch (error) {
+        // 409: another Job has the name by now, this one is gone.
+        if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
+      }
+    },
+    podsOfJob: async (namespace, jobUid) => {
+      const query = { labelSelector: `batch.kubernetes.io/controller-uid=${jobUid}` };
+      const path = `/api/v1/namespaces/${namespace}/pods`;
+      return (await transport.call<{ items: Pod[] }>({ method: 'GET', path, query })).items;
+    },
+    getLease: (namespace, name) => find(`${leases(namespace)}/${name}`),
+    createLease: (namespace, body) => transport.call({ method: 'POST', path: leases(namespace), body }),
+    putLease: (body) =>
+      transport.call({ method: 'PUT', path: `${leases(body.metadata.namespace)}/${body.metadata.name}`, body }),
+    createEvent: async (namespace, body) => {
+      await transport.call({ method: 'POST', path: `/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body });
+    },
+  };
+}

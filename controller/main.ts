@@ -1,0 +1,122 @@
+// The controller's process: wiring of caches, queue, leader election, health and metrics, and a clean end on SIGTERM.
+import { createServer, type Server } from 'node:http';
+import { hostname } from 'node:os';
+import { KubeConfig } from '@kubernetes/client-node';
+import { pino } from 'pino';
+import { labels } from '../crds/rules/names.ts';
+import { release } from '../crds/rules/release.ts';
+import { kubeOf, type WatchedKind, watched } from './kube.ts';
+import { clusterLabel } from './labels.ts';
+import { lead } from './leader.ts';
+import { metricsOf } from './metrics.ts';
+import type { Backup, Job, Lease, Meta, Pod } from './objects.ts';
+import { readOptions } from './options.ts';
+import { Queue } from './queue.ts';
+import { reconcile } from './reconcile.ts';
+import { Transport } from './transport.ts';
+import { keyOf, Reflector } from './watch.ts';
+import { Wiring } from './wiring.ts';
+
+const { env } = process;
+const options = readOptions(
+  process.argv.slice(2),
+  {
+    executorImage: env['EXECUTOR_IMAGE'],
+    namespace: env['POD_NAMESPACE'],
+    identity: env['POD_NAME'] ?? `${hostname()}-${process.pid}`,
+  },
+  release,
+);
+const log = pino({ level: options.logLevel, base: { program: 'controller', version: release } });
+const config = new KubeConfig();
+config.loadFromDefault();
+const transport = new Transport(config);
+const kube = kubeOf(transport);
+const stopping = new AbortController();
+
+const follow = <T extends { metadata: Meta }>(kind: WatchedKind, changed: (object: T) => void): Reflector<T> =>
+  new Reflector<T>(transport, kind, log, changed);
+const wiring: Wiring = new Wiring((key) => queue.add(key));
+const backups = follow<Backup>(watched.backups, (backup) => wiring.backupChanged(backup));
+const jobs = follow<Job>(watched.jobs, (job) => wiring.jobChanged(job));
+const pods = follow<Pod>(watched.pods, (pod) => wiring.named(pod, pod.metadata.labels?.[labels.backup]));
+const leases = follow<Lease>(watched.leases, (lease) =>
+  wiring.lockChanged(lease.metadata.namespace, lease.metadata.labels?.[clusterLabel]),
+);
+const caches = { backups: backups.items, jobs: jobs.items, pods: pods.items, leases: leases.items };
+wiring.caches = caches;
+const reflectors = [backups, jobs, pods, leases];
+const metrics = metricsOf(caches);
+
+let clusterUid = '';
+const queue = new Queue(
+  async (key) => {
+    const { executorImage, startTimeoutSeconds, maxRunning, maxRunningPerNamespace } = options;
+    const settings = { executorImage, clusterUid, startTimeoutSeconds, maxRunning, maxRunningPerNamespace };
+    const at = await reconcile(caches, kube, settings, () => new Date(), key);
+    metrics.reconciles.inc({ result: 'ok' });
+    return at;
+  },
+  (key, error, waitMilliseconds) => {
+    metrics.reconciles.inc({ result: 'error' });
+    log.error({ key, error: String(error), waitMilliseconds }, 'reconcile failed');
+  },
+);
+
+let ready = false;
+function serve(port: number, answer: (path: string) => Promise<[number, string]>): Server | undefined {
+  if (port === 0) return undefined;
+  return createServer((request, response) => {
+    void answer(request.url ?? '').then(([code, text]) => response.writeHead(code).end(text));
+  }).listen(port);
+}
+const servers = [
+  serve(options.healthPort, async (path) =>
+    path === '/healthz'
+      ? [200, 'ok\n']
+      : path === '/readyz'
+        ? [ready ? 200 : 503, ready ? 'ok\n' : 'caches are not filled\n']
+        : [404, 'not found\n'],
+  ),
+  serve(options.metricsPort, async (path) =>
+    path === '/metrics' ? [200, await metrics.registry.metrics()] : [404, 'not found\n'],
+  ),
+];
+
+function startWork(): void {
+  metrics.leader.set(1);
+  queue.start(options.workers);
+  for (const backup of backups.items.values()) queue.add(keyOf(backup));
+}
+
+async function stop(signal: string): Promise<void> {
+  if (stopping.signal.aborted) return;
+  log.info({ signal }, 'stopping');
+  await queue.stop();
+  stopping.abort();
+  for (const reflector of reflectors) reflector.stop();
+  for (const server of servers) server?.close();
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+
+for (const reflector of reflectors) void reflector.run();
+await Promise.all(reflectors.map((reflector) => reflector.synced));
+clusterUid = await wiring.untilAnswered(() => kube.kubeSystemUid(), stopping.signal, log);
+ready = true;
+log.info({ backups: backups.items.size, jobs: jobs.items.size }, 'caches are filled');
+if (options.leaderElect) {
+  await lead({
+    kube,
+    namespace: options.namespace,
+    leaseName: 'dbbackup-controller',
+    identity: options.identity,
+    log,
+    signal: stopping.signal,
+    started: startWork,
+    lost: () => {
+      log.error({}, 'leadership is lost: ending');
+      process.exit(1);
+    },
+  });
+  process.exit(0);
+} else startWork();

@@ -1,0 +1,75 @@
+// What a decision is made from, and what it answers: plain values, so that a test of a decision is a literal object.
+import type { DatabaseBackupStatus } from '../crds/databasebackup.gen.ts';
+import type { NewCondition } from '../crds/rules/conditions.ts';
+import type { Effective } from '../crds/rules/effective.ts';
+import type { Finding } from '../crds/rules/validate.ts';
+import type { Backup, Job, Lease, Pod } from './objects.ts';
+
+/** The state of whoever holds the lock of a backup's cluster. */
+export interface LockView {
+  /** As last seen; undefined when it does not exist. */
+  lease: Lease | undefined;
+  /** Whether the Job that holds it still may work: it, or a pod of it, is unfinished. False for a free lock. */
+  holderIsAlive: boolean;
+}
+
+export interface Observed {
+  backup: Backup;
+  /** Jobs of this very object, oldest first. */
+  jobs: Job[];
+  /** Pods of the claimed Job. */
+  pods: Pod[];
+  /** A live look found no Job with the claimed uid. */
+  claimedIsGone: boolean;
+  lock: LockView;
+  /** Uids of the Jobs that wait for the same lock, in their order. */
+  line: string[];
+  /** Unfinished Jobs of dbbackup that have been started, overall and in this namespace. */
+  running: { overall: number; namespace: number };
+  /** What stood in the way of creating a Job in this very pass. */
+  conflict?: { jobName: string; message: string; transient: boolean };
+}
+
+export interface Settings {
+  executorImage: string;
+  /** uid of the kube-system namespace. */
+  clusterUid: string;
+  startTimeoutSeconds: number;
+  maxRunning: number;
+  maxRunningPerNamespace: number;
+}
+
+export type Effect =
+  | { kind: 'createJob'; job: object; name: string }
+  | { kind: 'deleteJob'; name: string; uid: string; why: string }
+  | { kind: 'takeLock'; leaseName: string; lease: Lease | undefined; job: Job; durationSeconds: number }
+  | { kind: 'releaseLock'; lease: Lease; jobName: string; jobUid: string }
+  | { kind: 'startJob'; job: Job; leaseName: string; lastSize: number }
+  | { kind: 'failStart'; job: Job; reason: string; message: string }
+  | { kind: 'event'; type: 'Normal' | 'Warning'; reason: string; action: string; note: string };
+
+/** The draft that the steps fill, in their order. */
+export interface Draft {
+  readonly observed: Observed;
+  readonly settings: Settings;
+  readonly now: Date;
+  readonly effective: Effective;
+  readonly findings: Finding[];
+  status: DatabaseBackupStatus;
+  conditions: NewCondition[];
+  effects: Effect[];
+  /** Times in ms at which something changes by itself. */
+  wake: number[];
+}
+
+export interface Decision {
+  status: DatabaseBackupStatus;
+  effects: Effect[];
+  /** When to look again, in ms; undefined when only a change can matter. */
+  wakeAt: number | undefined;
+}
+
+/** Times in status have seconds, as Kubernetes writes them. */
+export function rfc3339(time: Date | number): string {
+  return `${new Date(time).toISOString().slice(0, 19)}Z`;
+}

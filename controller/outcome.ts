@@ -1,0 +1,118 @@
+// How a claimed Job ended, from the Job, its pods and the executor's result. Success needs the result of a commit; nothing else is one.
+import { containers, decodeResult, type Inventory, type Success } from '../crds/rules/contract.ts';
+import { annotations } from '../crds/rules/names.ts';
+import { explain, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
+import { type ContainerStatus, type Job, jobEnd, type Pod } from './objects.ts';
+
+export interface Outcome {
+  outcome: 'Succeeded' | 'Failed' | 'Canceled';
+  reason?: Reason;
+  message?: string;
+  success?: Success;
+  inventory?: Inventory;
+}
+
+/** On a Job: why its start was given up, `<reason> <message>`; the Job itself only says that a deadline passed. */
+export const startFailedAnnotation = 'dbbackup.io/start-failed';
+
+const failed = (reason: Reason, detail: string): Outcome => ({
+  outcome: 'Failed',
+  reason,
+  message: explain(reason, detail),
+});
+
+export const goneOutcome: Outcome = failed('Unknown', 'its Job is gone and no result was seen');
+
+/** The outcome of an ended or canceled Job; undefined while it goes on. */
+export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
+  const end = jobEnd(job);
+  const started = job.metadata.annotations?.[annotations.started] !== undefined;
+  if (end === undefined)
+    return started && job.spec.suspend === true
+      ? { outcome: 'Canceled', reason: 'Canceled', message: explain('Canceled', '') }
+      : undefined;
+  const newest = [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
+  for (const pod of newest) {
+    const result = decodeResult(terminated(pod, containers.executor)?.message ?? '');
+    if (result?.run.outcome === 'Succeeded')
+      return {
+        outcome: 'Succeeded',
+        success: result.run,
+        ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
+      };
+  }
+  if (end === 'Complete')
+    return failed('Unknown', 'the Job completed but its result is lost; the next run reports what storage holds');
+  const given = job.metadata.annotations?.[startFailedAnnotation];
+  if (given !== undefined) {
+    const [word = '', ...rest] = given.split(' ');
+    return failed(reasonOrUnknown(word), rest.join(' '));
+  }
+  const [pod] = newest;
+  return (pod === undefined ? undefined : podFailure(pod)) ?? jobFailure(job);
+}
+
+function reasonOrUnknown(word: string): Reason {
+  return word === 'ImagePullFailed' || word === 'Unschedulable' || word === 'ConfigInvalid' ? word : 'Unknown';
+}
+
+function statusesOf(pod: Pod): ContainerStatus[] {
+  return [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+}
+
+function terminated(pod: Pod, name: string): NonNullable<ContainerStatus['state']>['terminated'] {
+  return statusesOf(pod).find((status) => status.name === name)?.state?.terminated;
+}
+
+/** Why a pod failed, the surest sign first. */
+function podFailure(pod: Pod): Outcome | undefined {
+  const killed = statusesOf(pod).find((status) => status.state?.terminated?.reason === 'OOMKilled');
+  if (killed !== undefined) return failed('OutOfMemory', `container "${killed.name}"`);
+  if (pod.status?.reason === 'Evicted') return failed('Evicted', pod.status.message ?? '');
+  for (const name of [containers.executor, containers.prepare]) {
+    const result = decodeResult(terminated(pod, name)?.message ?? '');
+    if (result?.run.outcome === 'Failed')
+      return {
+        outcome: result.run.reason === 'Canceled' ? 'Canceled' : 'Failed',
+        reason: result.run.reason,
+        message: explain(result.run.reason, result.run.message),
+        ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
+      };
+  }
+  if (pod.status?.reason === 'DeadlineExceeded') return failed('DeadlineExceeded', 'the pod was stopped');
+  for (const name of [containers.executor, containers.dump, containers.prepare]) {
+    const end = terminated(pod, name);
+    if (end === undefined || end.exitCode === 0) continue;
+    const reason = reasonOfExitCode(end.exitCode) ?? 'Unknown';
+    return failed(reason, `container "${name}" ended with exit code ${end.exitCode} and left no result`);
+  }
+  return undefined;
+}
+
+function jobFailure(job: Job): Outcome {
+  const condition = job.status?.conditions?.find(({ type, status }) => type === 'Failed' && status === 'True');
+  const detail = `${condition?.reason ?? ''} ${condition?.message ?? ''}`.trim();
+  return failed(condition?.reason === 'DeadlineExceeded' ? 'DeadlineExceeded' : 'Unknown', detail);
+}
+
+/** Why a started Job's pod has not come to work, when that is to be seen. */
+export function startTrouble(pods: readonly Pod[]): { reason: Reason; message: string } | undefined {
+  if (pods.length === 0) return { reason: 'Unschedulable', message: 'no pod was made: see the events of the Job' };
+  for (const pod of pods) {
+    const pending = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
+    if (pending !== undefined) return { reason: 'Unschedulable', message: pending.message ?? '' };
+    for (const { name, state } of statusesOf(pod)) {
+      const waiting = state?.waiting;
+      if (
+        waiting?.reason === undefined ||
+        waiting.reason === 'PodInitializing' ||
+        waiting.reason === 'ContainerCreating'
+      )
+        continue;
+      const pull = /^(ErrImage|ImagePull|ImageInspect|InvalidImageName|RegistryUnavailable)/.test(waiting.reason);
+      const message = `container "${name}": ${waiting.reason} ${waiting.message ?? ''}`.trim();
+      return { reason: pull ? 'ImagePullFailed' : 'ConfigInvalid', message };
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,132 @@
+// Step: the claimed run. Sees it start, sees it end, and writes down how, once.
+import { annotations } from '../../crds/rules/names.ts';
+import { explain } from '../../crds/rules/reasons.ts';
+import { type Job, jobEnd } from '../objects.ts';
+import { type Draft, rfc3339 } from '../observed.ts';
+import { goneOutcome, type Outcome, outcomeOf, startFailedAnnotation, startTrouble } from '../outcome.ts';
+
+export function run(draft: Draft): void {
+  const { observed, status } = draft;
+  const claimed = status.run;
+  if (claimed === undefined || claimed.outcome !== undefined) return;
+  const job = observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
+  if (job === undefined) {
+    if (observed.claimedIsGone) record(draft, goneOutcome);
+    return;
+  }
+  const outcome = outcomeOf(job, observed.pods);
+  if (outcome !== undefined) {
+    record(draft, outcome, job);
+    return;
+  }
+  const working = observed.pods.some((pod) => pod.status?.phase === 'Running');
+  status.phase = working ? 'Running' : 'Pending';
+  watchStart(draft, job);
+}
+
+/** A Job whose pod does not come to work within the start timeout is ended, with the reason that is to be seen. */
+function watchStart(draft: Draft, job: Job): void {
+  const started = job.metadata.annotations?.[annotations.started];
+  if (started === undefined || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
+  const trouble = startTrouble(draft.observed.pods);
+  if (trouble === undefined) return;
+  const limit = Date.parse(started) + draft.settings.startTimeoutSeconds * 1000;
+  if (draft.now.getTime() < limit) draft.wake.push(limit);
+  else draft.effects.push({ kind: 'failStart', job, ...trouble });
+}
+
+/** Writes the outcome into status. It comes with the status it was read from, so that it is counted exactly once. */
+function record(draft: Draft, outcome: Outcome, job?: Job): void {
+  const { status, now, observed } = draft;
+  const claimed = status.run;
+  if (claimed === undefined) return;
+  const { success, inventory, reason, message } = outcome;
+  status.run = {
+    ...claimed,
+    outcome: outcome.outcome,
+    ...(reason === undefined ? {} : { reason }),
+    ...(message === undefined ? {} : { message }),
+    ...(success === undefined ? {} : { dumpStartedAt: success.dumpStartedAt }),
+    finishedAt: job?.status?.completionTime ?? rfc3339(now),
+  };
+  if (success !== undefined) {
+    const { id, key, size, storedSize, sha256, dumpStartedAt, durationSeconds, engineVersion, identity, encrypted } =
+      success;
+    const image = observed.backup.spec.database.image;
+    status.lastSnapshot = {
+      id,
+      key,
+      size,
+      storedSize,
+      sha256,
+      dumpStartedAt,
+      durationSeconds,
+      engineVersion,
+      image,
+      identity,
+      encrypted,
+    };
+    status.lastSuccessfulBackup = dumpStartedAt;
+    status.consecutiveFailures = 0;
+    delete status.failureReason;
+    delete status.failureMessage;
+    status.phase = 'Succeeded';
+  } else {
+    status.phase = 'Failed';
+    status.failureReason = reason ?? 'Unknown';
+    status.failureMessage = message ?? explain('Unknown', '');
+    if (outcome.outcome === 'Failed') status.consecutiveFailures = (status.consecutiveFailures ?? 0) + 1;
+  }
+  if (inventory !== undefined) {
+    status.snapshots = inventory.snapshots.slice(0, 25);
+    status.snapshotCount = inventory.count;
+    setRetained(draft, inventory.pruneError);
+  }
+  announce(draft, outcome, claimed.jobName);
+}
+
+function setRetained(draft: Draft, pruneError: string): void {
+  draft.conditions = draft.conditions.filter(({ type }) => type !== 'Retained');
+  draft.conditions.push(
+    pruneError === ''
+      ? { type: 'Retained', status: 'True', reason: 'Pruned', message: 'The last run pruned as spec.retention says.' }
+      : { type: 'Retained', status: 'False', reason: 'PruneFailed', message: pruneError },
+  );
+}
+
+function announce(draft: Draft, outcome: Outcome, jobName: string): void {
+  const good = outcome.success !== undefined;
+  draft.effects.push({
+    kind: 'event',
+    type: good ? 'Normal' : 'Warning',
+    reason: good ? 'BackupSucceeded' : outcome.outcome === 'Canceled' ? 'BackupCanceled' : 'BackupFailed',
+    action: 'Backup',
+    note: good
+      ? `snapshot ${outcome.success?.id} is committed (Job ${jobName})`
+      : `${outcome.reason}: ${outcome.message} (Job ${jobName})`,
+  });
+}
+
+/** Ended Jobs beyond the history limits go, oldest first. Never that of status.run: its outcome may not be in status yet. */
+export function history(draft: Draft): void {
+  const { observed, effective } = draft;
+  prune(draft, 'Complete', effective.successfulJobsHistoryLimit);
+  prune(draft, 'Failed', effective.failedJobsHistoryLimit);
+  // A canceled Job stays suspended for ever; once its outcome is stored nothing needs it.
+  const stored = observed.backup.status?.run;
+  const canceled = observed.jobs.find(({ metadata }) => metadata.uid === stored?.jobUID);
+  if (canceled !== undefined && stored?.outcome === 'Canceled' && jobEnd(canceled) === undefined)
+    remove(draft, canceled, 'it was canceled');
+}
+
+function prune(draft: Draft, end: 'Complete' | 'Failed', keep: number): void {
+  const jobs = draft.observed.jobs.filter((job) => jobEnd(job) === end);
+  const claimed = [draft.status.run?.jobUID, draft.observed.backup.status?.run?.jobUID];
+  for (const job of jobs.slice(0, Math.max(0, jobs.length - keep)))
+    if (!claimed.includes(job.metadata.uid)) remove(draft, job, 'history limit');
+}
+
+function remove(draft: Draft, job: Job, why: string): void {
+  if (job.metadata.deletionTimestamp !== undefined) return;
+  draft.effects.push({ kind: 'deleteJob', name: job.metadata.name, uid: job.metadata.uid, why });
+}

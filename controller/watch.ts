@@ -1,0 +1,169 @@
+// A cache of one kind that follows the API server: list in pages, then watch with bookmarks, list again when the server says so.
+// It survives resets, 410, 429, 503, a stream that goes silent and handlers that throw; only stop() ends it.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { WatchedKind } from './kube.ts';
+import type { Meta } from './objects.ts';
+import { ApiError, type Transport } from './transport.ts';
+
+/** Objects a list page; the server's own default for controllers. */
+const pageSize = 500;
+/** The server ends a watch after this; it is then opened again where it was. */
+const watchSeconds = 300;
+/** The server sends a bookmark about every minute; silence beyond this is a dead connection. */
+const silenceMilliseconds = 120_000;
+const backoffMilliseconds = { first: 800, most: 30_000 };
+const quickClose = 1_000;
+
+interface WatchEvent<T> {
+  type: string;
+  object: T & { code?: number; message?: string };
+}
+
+interface ListPage<T> {
+  metadata: { resourceVersion: string; continue?: string };
+  items: T[];
+}
+
+export class Reflector<T extends { metadata: Meta }> {
+  readonly items = new Map<string, T>();
+  private readonly transport: Transport;
+  private readonly kind: WatchedKind;
+  private readonly changed: (object: T) => void;
+  private readonly log: Logger;
+  private readonly stopped = new AbortController();
+  private listed: (() => void) | undefined;
+  /** Resolves after the first whole list. */
+  readonly synced: Promise<void>;
+
+  constructor(transport: Transport, kind: WatchedKind, log: Logger, changed: (object: T) => void) {
+    this.transport = transport;
+    this.kind = kind;
+    this.log = log;
+    this.changed = changed;
+    this.synced = new Promise((resolve) => {
+      this.listed = resolve;
+    });
+  }
+
+  stop(): void {
+    this.stopped.abort();
+  }
+
+  /** Runs until stop(). Never rejects. */
+  async run(): Promise<void> {
+    let version: string | undefined;
+    let failures = 0;
+    while (!this.stopped.signal.aborted) {
+      try {
+        version ??= await this.list();
+        const opened = Date.now();
+        version = await this.watch(version);
+        failures = 0;
+        // A server that closes at once must not be asked in a tight loop.
+        if (Date.now() - opened < quickClose) await this.pause(quickClose);
+      } catch (error) {
+        if (this.stopped.signal.aborted) return;
+        // Whatever happened, a fresh list puts it right; only a closed connection may go on from where it was.
+        version = undefined;
+        failures += 1;
+        const wait = waitAfter(error, failures);
+        this.log.warn(
+          { kind: this.kind.name, error: String(error), waitMilliseconds: wait },
+          'watch failed, listing again',
+        );
+        await this.pause(wait);
+      }
+    }
+  }
+
+  private async pause(milliseconds: number): Promise<void> {
+    await sleep(milliseconds, undefined, { signal: this.stopped.signal }).catch(() => undefined);
+  }
+
+  private async list(): Promise<string> {
+    const fresh = new Map<string, T>();
+    let token: string | undefined;
+    let version = '';
+    do {
+      const page: ListPage<T> = await this.transport.call({
+        method: 'GET',
+        path: this.kind.path,
+        query: { ...this.selector(), limit: String(pageSize), ...(token === undefined ? {} : { continue: token }) },
+      });
+      for (const item of page.items) fresh.set(keyOf(item), item);
+      version = page.metadata.resourceVersion;
+      token = page.metadata.continue === '' ? undefined : page.metadata.continue;
+    } while (token !== undefined);
+    const gone = [...this.items].filter(([key]) => !fresh.has(key)).map(([, item]) => item);
+    this.items.clear();
+    for (const [key, item] of fresh) this.items.set(key, item);
+    this.listed?.();
+    for (const item of [...gone, ...fresh.values()]) this.tell(item);
+    return version;
+  }
+
+  /** Follows changes after a version; gives the version to go on from when the server closes the stream. */
+  private async watch(from: string): Promise<string> {
+    let version = from;
+    const silence = new AbortController();
+    const signal = AbortSignal.any([silence.signal, this.stopped.signal]);
+    const arm = (): NodeJS.Timeout =>
+      setTimeout(() => silence.abort(new Error('no bookmark: the connection is dead')), silenceMilliseconds);
+    let timer = arm();
+    try {
+      const query = {
+        ...this.selector(),
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        resourceVersion: version,
+        timeoutSeconds: String(watchSeconds),
+      };
+      for await (const line of this.transport.lines({ method: 'GET', path: this.kind.path, query, signal })) {
+        clearTimeout(timer);
+        timer = arm();
+        version = this.take(JSON.parse(line) as WatchEvent<T>);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    return version;
+  }
+
+  private take(event: WatchEvent<T>): string {
+    const { type, object } = event;
+    if (type === 'ERROR')
+      throw new ApiError(`watch ${this.kind.name}`, object.code ?? 500, object.message ?? 'error event');
+    if (type !== 'BOOKMARK') {
+      if (type === 'DELETED') this.items.delete(keyOf(object));
+      else this.items.set(keyOf(object), object);
+      this.tell(object);
+    }
+    return object.metadata.resourceVersion;
+  }
+
+  private tell(object: T): void {
+    try {
+      this.changed(object);
+    } catch (error) {
+      this.log.error({ kind: this.kind.name, error: String(error) }, 'handler failed');
+    }
+  }
+
+  private selector(): Record<string, string> {
+    return this.kind.labelSelector === undefined ? {} : { labelSelector: this.kind.labelSelector };
+  }
+}
+
+export function keyOf(object: { metadata: { namespace?: string; name: string } }): string {
+  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+}
+
+/** Milliseconds to wait after a failure: what the server asks for, else doubling with jitter. */
+function waitAfter(error: unknown, failures: number): number {
+  if (error instanceof ApiError && error.retryAfter !== undefined) return error.retryAfter * 1000;
+  if (error instanceof ApiError && error.status === 410 && failures === 1) return 50;
+  const { first, most } = backoffMilliseconds;
+  const limit = Math.min(most, first * 2 ** Math.min(failures - 1, 10));
+  return limit / 2 + (Math.random() * limit) / 2;
+}

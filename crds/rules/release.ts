@@ -1,0 +1,3 @@
+// The release that this source is.
+
+export const release = '0.1.0';
