@@ -30,7 +30,6 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     const child = spawn(program, args, {
       cwd: options.cwd,
       env: options.env ?? process.env,
-      timeout: options.timeoutMs,
       stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
     });
     let stdout = '';
@@ -46,8 +45,15 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     // A program that ends without reading its input breaks this pipe; its exit code tells the story better.
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input ?? '');
-    child.on('error', (error) => reject(new CommandError(argv, error.message, both)));
+    // spawn's own timeout goes on holding the event loop after a program that could not be started.
+    const timer =
+      options.timeoutMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), options.timeoutMs);
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(new CommandError(argv, error.message, both));
+    });
     child.on('close', (code, signal) => {
+      clearTimeout(timer);
       if (code === 0) resolve(stdout);
       else reject(new CommandError(argv, signal === null ? `exit code ${code}` : `ended by ${signal}`, both));
     });

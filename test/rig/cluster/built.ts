@@ -1,31 +1,38 @@
 // The cluster put together from its programs: brought up, found again, and removed without a trace.
 import { mkdir, rm } from 'node:fs/promises';
-import net from 'node:net';
+import { binary } from '../binaries.ts';
 import { withLock } from '../lock.ts';
 import { type Log, withProgress } from '../progress.ts';
 import { apiOf } from './api.ts';
-import { makeCgroup, removeCgroup } from './cgroups.ts';
-import { startContainerd } from './containerd.ts';
-import { startControlPlane, waitForServiceAccount } from './control-plane.ts';
-import { startDns, waitForDns } from './dns.ts';
-import { makeNamespaces } from './namespaces.ts';
-import { connect, disconnect, freeNetwork, hostRoutes } from './network.ts';
-import { startNode, waitForNode } from './node.ts';
-import { childrenOf, isAlive, killAll, recordedPrograms } from './processes.ts';
-import { kubeconfigFile, lockFile, type RigState, readState, rigDirectory, writeState } from './state.ts';
+import { startAlone, startWhole } from './bring-up.ts';
+import { removeCgroup } from './cgroups.ts';
+import type { Cluster } from './cluster.ts';
+import { importImage } from './containerd.ts';
+import { firstProcess, namespacesOf } from './namespaces.ts';
+import { disconnect } from './network.ts';
+import { isAlive, killAll, recordedPrograms } from './processes.ts';
+import { requireForControlPlane, requireForNode } from './requirements.ts';
+import { type BuiltState, kubeconfigFile, lockFile, readState, rigDirectory, writeState } from './state.ts';
 
 /** Another process may take a free port between our looking and the API server's listening; it rarely does so twice. */
 const PORT_ATTEMPTS = 3;
+
+const CONTROL_PLANE_PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager'] as const;
+const NODE_PROGRAMS = [...CONTROL_PLANE_PROGRAMS, 'kube-scheduler', 'kubelet', 'kube-proxy', 'coredns'] as const;
 
 /** Starts the rig `name`, or finds it up already: `started` says which. What a crash left of it is removed first. */
 export async function startBuilt(
   name: string,
   node: boolean,
   log: Log,
-): Promise<{ state: RigState; started: boolean }> {
+): Promise<{ state: BuiltState; started: boolean }> {
+  await requireForControlPlane(log);
+  if (node) await requireForNode(log);
+  // Before anything is started: the first time this takes minutes, and then a start is seconds for everyone.
+  await Promise.all((node ? NODE_PROGRAMS : CONTROL_PLANE_PROGRAMS).map((program) => binary(program, log)));
   return withLock(lockFile(name), `starting or stopping the rig "${name}"`, log, async () => {
     const found = await readState(name);
-    if (found !== null && (await isUp(found))) {
+    if (found?.provider === 'built' && (await isUp(found))) {
       if (found.hasNode || !node) return { state: found, started: false };
       throw new Error(
         `start rig "${name}" with a node: it is up without one; stop it (npm run rig -- down --name ${name}) or choose another name`,
@@ -44,55 +51,35 @@ export async function startBuilt(
   });
 }
 
-async function start(name: string, node: boolean, log: Log): Promise<RigState> {
+async function start(name: string, node: boolean, log: Log): Promise<BuiltState> {
   await mkdir(rigDirectory(name), { recursive: true, mode: 0o755 });
   const state = await withProgress(`starting rig "${name}"`, log, () => (node ? startWhole : startAlone)(name, log));
-  const ready: RigState = { ...state, phase: 'ready' };
+  const ready: BuiltState = { ...state, phase: 'ready' };
   await writeState(ready);
   return ready;
 }
 
-/** The control plane by itself, on the loopback address: seconds, and no rights of root. */
-async function startAlone(name: string, log: Log): Promise<RigState> {
-  const state: RigState = {
-    ...{ provider: 'built', name, phase: 'starting', hasNode: false },
-    ...{ apiHost: '127.0.0.1', apiPort: await freePort(), network: null },
+export function builtCluster(state: BuiltState, started: boolean, log: Log): Cluster {
+  const { name, hasNode } = state;
+  return {
+    provider: 'built',
+    name,
+    kubeconfig: kubeconfigFile(name),
+    hasNode,
+    exec: [],
+    hostAddress: state.network?.host ?? null,
+    async loadImage(archive) {
+      if (!hasNode) throw new Error(`load image "${archive}" into rig "${name}": it has no node; start it with one`);
+      await importImage(await namespacesOf(name), rigDirectory(name), archive);
+    },
+    async stop() {
+      if (started) await stopBuilt(name, log);
+    },
   };
-  await writeState(state);
-  const { api } = await startControlPlane(state, [], log);
-  await waitForServiceAccount(state, api);
-  return state;
-}
-
-/** Control plane and node together inside namespaces of their own, where every port is free. */
-async function startWhole(name: string, log: Log): Promise<RigState> {
-  // The addresses are taken once the host has routes to them, so two rigs must not look for some at the same time.
-  const { state, network, inside } = await withLock(lockFile('+addresses'), 'taking addresses', log, async () => {
-    const network = freeNetwork(name, await hostRoutes());
-    const state: RigState = {
-      ...{ provider: 'built', name, phase: 'starting', hasNode: true },
-      ...{ apiHost: network.node, apiPort: 6443, network },
-    };
-    await writeState(state);
-    const inside = await makeNamespaces(state);
-    await connect(network, inside.pid);
-    return { state, network, inside };
-  });
-  await makeCgroup(name);
-  const [controlPlane] = await Promise.all([
-    startControlPlane(state, inside.enter, log),
-    startContainerd(state, network, inside),
-  ]);
-  await startNode(state, network, inside, controlPlane, log);
-  await startDns(state, network, inside, controlPlane, log);
-  await waitForServiceAccount(state, controlPlane.api);
-  await waitForNode(state, controlPlane);
-  await waitForDns(state, network);
-  return state;
 }
 
 /** Up means whole: every program alive and the API server answering. */
-export async function isUp(state: RigState): Promise<boolean> {
+export async function isUp(state: BuiltState): Promise<boolean> {
   if (state.phase !== 'ready') return false;
   const programs = await recordedPrograms(rigDirectory(state.name));
   const alive = await Promise.all(programs.map(isAlive));
@@ -112,25 +99,10 @@ export async function stopBuilt(name: string, log: Log): Promise<void> {
 /** Removes everything a rig of this name may have left, whatever state it is in. Does nothing when there is nothing. */
 async function removeBuilt(name: string): Promise<void> {
   const programs = await recordedPrograms(rigDirectory(name));
-  // The child of the namespaces' holder first: with it ends everything inside, pods included.
-  const holder = programs.find((program) => program.program === 'namespaces');
-  const first = holder !== undefined && (await isAlive(holder)) ? await childrenOf(holder) : [];
-  await killAll([...first, ...programs]);
-  const network = (await readState(name))?.network ?? null;
-  if (network !== null) await disconnect(network);
+  // First the one that everything inside ends with, pods included.
+  await killAll([...(await firstProcess(name)), ...programs]);
+  const state = await readState(name);
+  if (state?.provider === 'built' && state.network !== null) await disconnect(state.network);
   await removeCgroup(name);
   await rm(rigDirectory(name), { recursive: true, force: true });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.on('error', reject).listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address !== null && typeof address === 'object') resolve(address.port);
-        else reject(new Error('find a free port: the system named none'));
-      });
-    });
-  });
 }

@@ -6,19 +6,22 @@ import { BUSYBOX_IMAGE, makeBusyboxImage } from './busybox-image.ts';
 import { INSIDE, type Namespaces } from './namespaces.ts';
 import { startProgram } from './processes.ts';
 import { waitFor } from './ready.ts';
-import { type Network, type RigState, rigDirectory } from './state.ts';
+import { pluginDirectory } from './requirements.ts';
+import { type BuiltState, type Network, rigDirectory } from './state.ts';
 
 export const CONTAINERD_SOCKET = `${INSIDE}/containerd.sock`;
 
 /** overlayfs says so in statfs; it cannot be laid over itself, which is what a rig inside a container would ask. */
 const OVERLAYFS_MAGIC = 0x794c7630;
 
-export async function startContainerd(rig: RigState, network: Network, inside: Namespaces): Promise<void> {
+export async function startContainerd(rig: BuiltState, network: Network, inside: Namespaces): Promise<void> {
   const directory = rigDirectory(rig.name);
+  const plugins = await pluginDirectory();
+  if (plugins === null) throw new Error('start containerd: no network plugins; install containernetworking-plugins');
   const onOverlay = (await statfs(directory)).type === OVERLAYFS_MAGIC;
   await mkdir(path.join(directory, 'cni'), { recursive: true });
   await writeFile(path.join(directory, 'cni/10-bridge.conflist'), JSON.stringify(bridge(network), null, 2));
-  await writeFile(path.join(directory, 'containerd.toml'), configuration(onOverlay ? 'native' : 'overlayfs'));
+  await writeFile(path.join(directory, 'containerd.toml'), configuration(onOverlay ? 'native' : 'overlayfs', plugins));
   await startProgram(directory, 'containerd', [...inside.enter, 'containerd', '--config', `${INSIDE}/containerd.toml`]);
   await waitFor('containerd', directory, async () => {
     await ctr(inside, ['version']);
@@ -79,7 +82,7 @@ function bridge(network: Network): object {
   };
 }
 
-function configuration(snapshotter: string): string {
+function configuration(snapshotter: string, plugins: string): string {
   return `version = 2
 root = "${INSIDE}/containerd"
 state = "/run/containerd"
@@ -99,7 +102,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = "${plugins}"
     conf_dir = "${INSIDE}/cni"
 `;
 }

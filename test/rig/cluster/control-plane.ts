@@ -8,7 +8,7 @@ import { Authority, type Certificate, serviceAccountKey } from './certificates.t
 import { writeKubeconfig } from './kubeconfig.ts';
 import { startProgram } from './processes.ts';
 import { waitFor } from './ready.ts';
-import { kubeconfigFile, type RigState, rigDirectory } from './state.ts';
+import { type BuiltState, kubeconfigFile, rigDirectory } from './state.ts';
 
 export interface ControlPlane {
   readonly authority: Authority;
@@ -23,7 +23,7 @@ const UNUSED_ADDRESS = '203.0.113.1';
 const UNUSED_SERVICES = { services: '10.96.0.0/16', apiService: '10.96.0.1' };
 
 /** Starts it and waits until objects can be created. `inside` is put before each command. */
-export async function startControlPlane(rig: RigState, inside: readonly string[], log: Log): Promise<ControlPlane> {
+export async function startControlPlane(rig: BuiltState, inside: readonly string[], log: Log): Promise<ControlPlane> {
   const directory = rigDirectory(rig.name);
   const { services, apiService } = rig.network ?? UNUSED_SERVICES;
   const certificates = path.join(directory, 'certificates');
@@ -123,7 +123,7 @@ export async function startControlPlane(rig: RigState, inside: readonly string[]
 }
 
 /** Until this is there, admission refuses every pod of the default namespace. */
-export async function waitForServiceAccount(rig: RigState, api: Api): Promise<void> {
+export async function waitForServiceAccount(rig: BuiltState, api: Api): Promise<void> {
   const account = '/api/v1/namespaces/default/serviceaccounts/default';
   await waitFor('the default service account', rigDirectory(rig.name), async () => {
     return (await api('GET', account)).status === 200;

@@ -10,14 +10,14 @@ import { writeKubeconfig } from './kubeconfig.ts';
 import type { Namespaces } from './namespaces.ts';
 import { startProgram } from './processes.ts';
 import { waitFor } from './ready.ts';
-import { type Network, type RigState, rigDirectory } from './state.ts';
+import { type BuiltState, type Network, rigDirectory } from './state.ts';
 
 const USER = 'system:coredns';
 const RBAC = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: USER } };
 const RBAC_PATH = '/apis/rbac.authorization.k8s.io/v1';
 
 export async function startDns(
-  rig: RigState,
+  rig: BuiltState,
   network: Network,
   inside: Namespaces,
   { authority, server, api }: ControlPlane,
@@ -53,7 +53,7 @@ async function create(api: ControlPlane['api'], kind: string, object: object): P
 }
 
 /** Asked from the host, as a test would: this also proves the way to the node. */
-export async function waitForDns(rig: RigState, network: Network): Promise<void> {
+export async function waitForDns(rig: BuiltState, network: Network): Promise<void> {
   const resolver = new Resolver({ timeout: 500, tries: 1 });
   resolver.setServers([network.node]);
   await waitFor('cluster DNS', rigDirectory(rig.name), async () => {

@@ -2,10 +2,9 @@
 // any way, the kernel ends everything inside and takes mounts, devices and packet filter rules with it; no list is kept.
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { childrenOf, startProgram } from './processes.ts';
+import { childrenOf, isAlive, type Recorded, recordedPrograms, startProgram } from './processes.ts';
 import { waitFor } from './ready.ts';
-import type { RigState } from './state.ts';
-import { rigDirectory } from './state.ts';
+import { type BuiltState, rigDirectory } from './state.ts';
 
 /** Where the rig's directory is found inside; short, because socket names have 107 characters at most. */
 export const INSIDE = '/run/rig';
@@ -46,18 +45,28 @@ export interface Namespaces {
   readonly enter: readonly string[];
 }
 
-export async function makeNamespaces(rig: RigState): Promise<Namespaces> {
+export async function makeNamespaces(rig: BuiltState): Promise<Namespaces> {
   const directory = rigDirectory(rig.name);
   const walls = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--propagation', 'slave', '--kill-child'];
   const shell = ['sh', '-c', FIRST_PROCESS, 'rig', directory];
-  const holder = await startProgram(directory, 'namespaces', ['unshare', ...walls, '--', ...shell]);
+  await startProgram(directory, 'namespaces', ['unshare', ...walls, '--', ...shell]);
   await waitFor('the namespaces', directory, async () => {
     await access(path.join(directory, 'namespaces-made'));
     return true;
   });
-  const [first] = await childrenOf(holder);
-  if (first === undefined) throw new Error(`make namespaces: pid ${holder.pid} has no child`);
-  return { pid: first.pid, enter: enter(first.pid) };
+  return namespacesOf(rig.name);
 }
 
-export const enter = (pid: number): string[] => ['nsenter', '--target', `${pid}`, '--mount', '--net', '--pid', '--'];
+/** The namespaces of a rig that is up. */
+export async function namespacesOf(name: string): Promise<Namespaces> {
+  const [first] = await firstProcess(name);
+  if (first === undefined) throw new Error(`enter the namespaces of rig "${name}": it is not up`);
+  return { pid: first.pid, enter: ['nsenter', '--target', `${first.pid}`, '--mount', '--net', '--pid', '--'] };
+}
+
+/** The first process inside, in a list; an empty list where there is none. */
+export async function firstProcess(name: string): Promise<Recorded[]> {
+  const programs = await recordedPrograms(rigDirectory(name));
+  const holder = programs.find((program) => program.program === 'namespaces');
+  return holder !== undefined && (await isAlive(holder)) ? childrenOf(holder) : [];
+}

@@ -10,12 +10,12 @@ import { writeKubeconfig } from './kubeconfig.ts';
 import { INSIDE, type Namespaces } from './namespaces.ts';
 import { startProgram } from './processes.ts';
 import { waitFor } from './ready.ts';
-import { type Network, type RigState, rigDirectory } from './state.ts';
+import { type BuiltState, type Network, rigDirectory } from './state.ts';
 
-export const nodeName = (rig: RigState): string => `dbbackup-${rig.name}`;
+export const nodeName = (rig: BuiltState): string => `dbbackup-${rig.name}`;
 
 export async function startNode(
-  rig: RigState,
+  rig: BuiltState,
   network: Network,
   inside: Namespaces,
   { authority, server }: ControlPlane,
@@ -54,7 +54,7 @@ interface NodeObject {
 }
 
 /** Ready, and with the last taint of a young node gone, so that the next pod is scheduled at once. */
-export async function waitForNode(rig: RigState, { api }: ControlPlane): Promise<void> {
+export async function waitForNode(rig: BuiltState, { api }: ControlPlane): Promise<void> {
   await waitFor('the node', rigDirectory(rig.name), async () => {
     const answer = await api('GET', `/api/v1/nodes/${nodeName(rig)}`);
     if (answer.status !== 200) return false;
@@ -65,7 +65,7 @@ export async function waitForNode(rig: RigState, { api }: ControlPlane): Promise
 }
 
 function kubeletConfiguration(
-  rig: RigState,
+  rig: BuiltState,
   network: Network,
   files: { authority: string; cert: string; key: string },
 ) {
@@ -106,7 +106,7 @@ function kubeletConfiguration(
   };
 }
 
-function proxyConfiguration(rig: RigState, network: Network, file: (name: string) => string) {
+function proxyConfiguration(rig: BuiltState, network: Network, file: (name: string) => string) {
   return {
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
     kind: 'KubeProxyConfiguration',

@@ -4,19 +4,22 @@ import { spawn } from 'node:child_process';
 import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PROGRAM_PATH } from './requirements.ts';
 
-/** A process is itself only with its start time (field 22 of /proc/PID/stat, in clock ticks since boot). */
+/** A process is itself only with its start time (field 22 of /proc/PID/stat, in clock ticks) and the boot that counts from. */
 export interface Recorded {
   readonly program: string;
   readonly pid: number;
   readonly startTime: string;
 }
 
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+
 /** The program keeps the shell's pid and start time through exec. */
-const record = 'read -r stat < "/proc/$$/stat" && echo "$stat" > "$0.new" && mv "$0.new" "$0" && exec "$@"';
+const record = `read -r stat < "/proc/$$/stat" && read -r boot < ${BOOT_ID} && echo "$stat" > "$0.new" && echo "$boot" >> "$0.new" && mv "$0.new" "$0" && exec "$@"`;
 
 /** What a rig's programs see of the environment: a proxy or a kubeconfig of the caller must not lead them elsewhere. */
-const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' };
+const environment = { PATH: PROGRAM_PATH, LC_ALL: 'C', HOME: '/' };
 
 const logFile = (directory: string, program: string): string => path.join(directory, 'logs', `${program}.log`);
 
@@ -36,25 +39,32 @@ export async function startProgram(directory: string, program: string, argv: rea
   child.unref();
   await log.close();
   for (let waited = 0; waited < 5000; waited += 10) {
-    const [line] = await Promise.all([readFile(file, 'utf8').catch(() => ''), sleep(10)]);
-    const found = parseStat(program, line);
+    const [text] = await Promise.all([readFile(file, 'utf8').catch(() => ''), sleep(10)]);
+    const found = parseRecord(program, text);
     if (found !== null && found.pid === child.pid) return found;
   }
   throw new Error(`start ${program}: it did not begin within 5 s\n${await logTail(directory, program)}`);
 }
 
-/** Reads one line of /proc/PID/stat. The second field is a name in brackets and may hold anything, brackets included. */
-export function parseStat(program: string, line: string): (Recorded & { state: string; parent: number }) | null {
+interface Stat extends Recorded {
+  readonly state: string;
+  readonly parent: number;
+}
+
+/** Reads a line of /proc/PID/stat and, after it, one with the boot it is of. The second field is a name in brackets and may hold anything, brackets included. */
+export function parseRecord(program: string, text: string): Stat | null {
+  const [line = '', boot = ''] = text.split('\n');
   const end = line.lastIndexOf(')');
   const fields = line.slice(end + 2).split(' ');
   const [state, parent] = fields;
-  const startTime = fields[19];
-  if (end < 0 || state === undefined || parent === undefined || startTime === undefined) return null;
-  return { program, pid: Number.parseInt(line, 10), startTime, state, parent: Number(parent) };
+  const ticks = fields[19];
+  if (end < 0 || state === undefined || parent === undefined || ticks === undefined) return null;
+  return { program, pid: Number.parseInt(line, 10), startTime: `${ticks} of ${boot}`, state, parent: Number(parent) };
 }
 
-async function statOf(pid: number): Promise<ReturnType<typeof parseStat>> {
-  return parseStat('', await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''));
+async function statOf(pid: number): Promise<Stat | null> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return parseRecord('', `${stat.trimEnd()}\n${await readFile(BOOT_ID, 'utf8')}`);
 }
 
 /** A zombie has ended; only its parent has not noticed. */
@@ -68,7 +78,7 @@ export async function recordedPrograms(directory: string): Promise<Recorded[]> {
   const names = await readdir(folder).catch((): string[] => []);
   const found: Recorded[] = [];
   for (const name of names) {
-    const entry = parseStat(name, await readFile(path.join(folder, name), 'utf8'));
+    const entry = parseRecord(name, await readFile(path.join(folder, name), 'utf8'));
     if (entry !== null) found.push({ program: entry.program, pid: entry.pid, startTime: entry.startTime });
   }
   return found;

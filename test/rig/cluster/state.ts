@@ -15,17 +15,29 @@ export interface Network {
   readonly apiService: string;
 }
 
-/** What is recorded of a rig; pids are beside it, each written by the process itself. */
-export interface RigState {
-  readonly provider: 'kind' | 'built';
+/** What is recorded of a rig; the pids of a built one are beside it, each written by the process itself. */
+export type RigState = KindState | BuiltState;
+
+interface AnyState {
   readonly name: string;
   /** Written first and last: a rig found `starting` by a later process was left by a crash. */
   readonly phase: 'starting' | 'ready';
   readonly hasNode: boolean;
+}
+
+export interface KindState extends AnyState {
+  readonly provider: 'kind';
+}
+
+export interface BuiltState extends AnyState {
+  readonly provider: 'built';
   readonly apiHost: string;
   readonly apiPort: number;
   readonly network: Network | null;
 }
+
+/** The rig that is meant when none is named. */
+export const DEFAULT_NAME = 'main';
 
 /** Names go into device, cgroup and host names, so they are short and plain. */
 export function checkRigName(name: string): void {
