@@ -1,0 +1,123 @@
+// Admission: one AdmissionReview in, the answer out. What it cannot read it throws at, so that nothing passes by mistake.
+import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
+import { canonical, group, plural, version } from '../crds/rules/names.ts';
+import { type Finding, sentence, validate } from '../crds/rules/validate.ts';
+import { clusterPatch, missingCluster, withCluster } from './default.ts';
+
+/** The mutating half sets the cluster before it applies the rules; the validating half repeats them on the final object. */
+export type Half = 'mutate' | 'validate';
+
+export interface Answer {
+  uid: string;
+  allowed: boolean;
+  patchType?: 'JSONPatch';
+  /** JSON patch, base64. */
+  patch?: string;
+  warnings?: string[];
+  status?: object;
+}
+
+export interface AnsweredReview {
+  apiVersion: 'admission.k8s.io/v1';
+  kind: 'AdmissionReview';
+  response: Answer;
+}
+
+/** The request is not an AdmissionReview of a DatabaseBackup. */
+export class MalformedReview extends Error {
+  constructor(detail: string) {
+    super(`read AdmissionReview: ${detail}`);
+    this.name = 'MalformedReview';
+  }
+}
+
+/** A list of 50,000 recipients is wrong 50,000 times; the first few say it all and the answer stays small. */
+const maxFindings = 50;
+
+type Fields = Record<string, unknown>;
+
+function fields(value: unknown, what: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new MalformedReview(`${what} is not an object`);
+  return value as Fields;
+}
+
+/** The object with a metadata and a spec that are objects; deeper shapes are the rules' business. */
+function backup(value: unknown, what: string): DatabaseBackup {
+  const object = fields(value, what);
+  fields(object['metadata'], `${what}.metadata`);
+  return object as unknown as DatabaseBackup;
+}
+
+const hasSpec = ({ spec }: { spec: unknown }): boolean => typeof spec === 'object' && spec !== null;
+
+export function review(half: Half, body: unknown): AnsweredReview {
+  const envelope = fields(body, 'the body');
+  if (envelope['apiVersion'] !== 'admission.k8s.io/v1' || envelope['kind'] !== 'AdmissionReview')
+    throw new MalformedReview('only admission.k8s.io/v1 AdmissionReview is understood');
+  const request = fields(envelope['request'], 'request');
+  const { uid } = request;
+  if (typeof uid !== 'string' || uid === '') throw new MalformedReview('request.uid is missing');
+  const resource = fields(request['resource'], 'request.resource');
+  if (resource['group'] !== group || resource['version'] !== version || resource['resource'] !== plural)
+    throw new MalformedReview(`request.resource is not ${plural}.${version}.${group}`);
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    response: { uid, ...decide(half, request) },
+  };
+}
+
+function decide(half: Half, request: Fields): Omit<Answer, 'uid'> {
+  const { operation, subResource } = request;
+  if (subResource === 'status') return { allowed: true };
+  if (subResource !== undefined && subResource !== '') throw new MalformedReview('request.subResource is not known');
+  if (operation === 'DELETE') return { allowed: true };
+  if (operation !== 'CREATE' && operation !== 'UPDATE') throw new MalformedReview('request.operation is not known');
+  const next = backup(request['object'], 'request.object');
+  const old = operation === 'UPDATE' ? backup(request['oldObject'], 'request.oldObject') : undefined;
+  // Rules grow stricter with time: an object they would refuse today can still be labelled, and let go.
+  if (next.metadata.deletionTimestamp !== undefined) return { allowed: true };
+  if (old !== undefined && canonical({ spec: next.spec }) === canonical({ spec: old.spec })) return { allowed: true };
+  return half === 'mutate' ? mutate(next, old) : judge(next, validate(next, old));
+}
+
+function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Answer, 'uid'> {
+  const cluster = hasSpec(next) ? missingCluster(next, old) : undefined;
+  const final = cluster === undefined ? next : withCluster(next, cluster);
+  const findings = validate(final, old);
+  const warnings = findings.filter(({ severity }) => severity === 'warning').slice(0, maxFindings);
+  // The API server would show the warnings of both halves, so only this one gives them.
+  const answer = { ...judge(final, findings), ...(warnings.length === 0 ? {} : { warnings: warnings.map(sentence) }) };
+  if (!answer.allowed || cluster === undefined) return answer;
+  const patch = Buffer.from(JSON.stringify(clusterPatch(cluster))).toString('base64');
+  return { ...answer, patchType: 'JSONPatch', patch };
+}
+
+function judge(next: DatabaseBackup, findings: Finding[]): Omit<Answer, 'uid'> {
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  return errors.length === 0 ? { allowed: true } : { allowed: false, status: refusal(next, errors) };
+}
+
+/** A Status as the API server itself makes it for an invalid object: tools that list its causes list ours. */
+function refusal({ metadata }: DatabaseBackup, errors: Finding[]): object {
+  const shown = errors.slice(0, maxFindings);
+  const rest = errors.length - shown.length;
+  const lines = shown.map(sentence);
+  if (rest > 0) lines.push(`and ${rest} more`);
+  return {
+    status: 'Failure',
+    code: 422,
+    reason: 'Invalid',
+    message: lines.join('\n'),
+    details: {
+      ...(metadata.name === undefined ? {} : { name: metadata.name }),
+      group,
+      kind: 'DatabaseBackup',
+      causes: shown.map((finding) => ({ reason: 'FieldValueInvalid', field: finding.field, message: cause(finding) })),
+    },
+  };
+}
+
+const cause = ({ value, message, fix }: Finding): string =>
+  `${value === undefined ? '' : `${value}: `}${message}; ${fix}`;

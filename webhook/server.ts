@@ -1,0 +1,139 @@
+// The two servers: admission over HTTPS, which doubts every request, and health over HTTP.
+import http from 'node:http';
+import https from 'node:https';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { Logger } from 'pino';
+import { type AnsweredReview, type Half, MalformedReview, review } from './review.ts';
+
+/** The API server takes requests of 3 MiB, and two versions of an object that etcd can store, 1.5 MiB each. */
+const maxBodyBytes = 3 * 1024 * 1024;
+/** The API server gives up after timeoutSeconds: 5; whoever is slower than twice that is not one. */
+const requestMilliseconds = 10_000;
+const headersMilliseconds = 5_000;
+/** How often Node looks for requests that are too slow. */
+const lookMilliseconds = 1_000;
+/** Longer than the API server keeps an idle connection (90 s), so that it is always the client who closes. */
+const idleMilliseconds = 120_000;
+/** A few API servers with a few connections each need far less; 64 × 3 MiB of bodies still fit the pod's memory. */
+const maxConnections = 64;
+
+/** The name that stands in a log for an object that could not be read. */
+const unknown = '-';
+
+export function application(log: Logger, decide: typeof review = review): Express {
+  const app = express();
+  app.disable('x-powered-by').disable('etag').enable('case sensitive routing').enable('strict routing');
+  const halves: Half[] = ['mutate', 'validate'];
+  for (const half of halves) {
+    app
+      .route(`/${half}`)
+      .post(isJson, express.json({ limit: maxBodyBytes, inflate: false, strict: true }), (request, response) => {
+        const answered = decide(half, request.body);
+        record(log, half, request.body, answered);
+        response.json(answered);
+      })
+      .all((_request, response) => {
+        refuse(response.set('Allow', 'POST'), 405, 'only POST is answered here');
+      });
+  }
+  app.use((_request, response) => refuse(response, 404, 'there is /mutate and /validate'));
+  app.use(failure(log));
+  return app;
+}
+
+const isJson: RequestHandler = (request, response, next) => {
+  if (request.is('application/json') === 'application/json') next();
+  else if (request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0)
+    refuse(response, 400, 'the body is empty');
+  else refuse(response, 415, 'the body must be application/json');
+};
+
+function refuse(response: express.Response, status: number, message: string): void {
+  // What is left of a body that nobody wants must not be read as the next request.
+  response.status(status).set('Connection', 'close').type('text/plain').send(`${message}\n`);
+}
+
+/** Every failure answers with an error status: under failurePolicy Fail that refuses. Four parameters make it Express's error handler. */
+function failure(log: Logger): ErrorRequestHandler {
+  return (error: unknown, request, response, _next) => {
+    if (error instanceof MalformedReview) return refuse(response, 400, error.message);
+    const status = clientError(error);
+    if (status !== undefined) return refuse(response, status, reasons[status] ?? 'the request cannot be read');
+    log.error({ err: error, path: request.path }, 'review failed');
+    return refuse(response, 500, 'the review failed; the log of the webhook says why');
+  };
+}
+
+const reasons: Record<number, string> = {
+  400: 'the body is not JSON',
+  413: 'the body is larger than 3 MiB',
+  415: 'the body must be JSON in UTF-8 without content encoding',
+};
+
+/** The status of an error that Express's body parser blames on the client. */
+function clientError(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('status' in error) || !('type' in error)) return undefined;
+  const { status } = error;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
+}
+
+function record(log: Logger, half: Half, body: unknown, { response }: AnsweredReview): void {
+  const { request } = body as { request: Record<string, unknown> };
+  const { uid, operation, namespace, name = unknown } = request;
+  const fields = { half, uid, operation, namespace, name, allowed: response.allowed };
+  if (response.allowed) log.debug(fields, 'reviewed');
+  else log.info(fields, 'reviewed');
+}
+
+/** Has no certificate until setSecureContext is called; do not listen before. */
+export function admissionServer(app: Express): https.Server {
+  const server = https.createServer(
+    {
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: headersMilliseconds,
+      connectionsCheckingInterval: lookMilliseconds,
+      headersTimeout: headersMilliseconds,
+      requestTimeout: requestMilliseconds,
+      keepAliveTimeout: idleMilliseconds,
+    },
+    app,
+  );
+  server.maxConnections = maxConnections;
+  return server;
+}
+
+/** /healthz: the process runs; /readyz: it can be asked. */
+export function healthServer(isReady: () => boolean): http.Server {
+  return http.createServer((request, response) => {
+    request.resume();
+    const answers: Record<string, boolean> = { '/healthz': true, '/readyz': isReady() };
+    const ok = answers[request.url ?? ''];
+    if (ok === undefined) response.writeHead(404).end('not found\n');
+    else response.writeHead(ok ? 200 : 503, { 'Content-Type': 'text/plain' }).end(ok ? 'ok\n' : 'not ready\n');
+  });
+}
+
+/** Resolves to the port, once it listens. */
+export function listen(server: http.Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject).listen(port, () => {
+      server.off('error', reject);
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : port);
+    });
+  });
+}
+
+/** Stops accepting, lets what is in flight end, and cuts off what has not ended after the limit. */
+export async function drain(server: http.Server, limitMilliseconds: number): Promise<void> {
+  if (!server.listening) return;
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  // A connection that turns idle after close() would be kept for its next request.
+  const look = setInterval(() => server.closeIdleConnections(), 50);
+  const cut = setTimeout(() => server.closeAllConnections(), limitMilliseconds);
+  await closed;
+  clearInterval(look);
+  clearTimeout(cut);
+}
