@@ -22,6 +22,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/integration/setup.ts'],
           maxWorkers: 2,
           testTimeout: 2 * minute,
           // The first hook that asks for a server may have to build it from source.
@@ -32,6 +33,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/e2e/setup.ts'],
           // All the files share one node: side by side they would measure each other.
           fileParallelism: false,
           testTimeout: 10 * minute,

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { glob, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stopAbandonedRigs } from './rig/owned.ts';
 
 export type Suite = 'unit' | 'integration' | 'e2e';
 
@@ -82,6 +83,8 @@ export async function runSuite(suite: Suite, patterns: string[] = []): Promise<C
     const text = await readFile(file, 'utf8').catch(() => undefined);
     return count(text === undefined ? undefined : (JSON.parse(text) as Report), code);
   } finally {
+    // A run that was interrupted or killed leaves its cluster to us.
+    if (suite !== 'unit') await stopAbandonedRigs((line) => console.error(`[rig] ${line}`));
     await rm(folder, { recursive: true, force: true });
   }
 }
