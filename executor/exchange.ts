@@ -1,0 +1,68 @@
+// The executor's side of the files that the pod's containers share: what the dump tells, and what it is told.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type DumpFacts, decodeFacts, runFiles } from '../crds/rules/contract.ts';
+import { decodeManifest, type Manifest } from '../crds/rules/manifest.ts';
+import { isReason, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
+import { codeOf } from './errors.ts';
+
+/** How the dump ended. */
+export interface DumpExit {
+  code: number;
+  /** DumpFailed unless the dump knew better. */
+  reason: Reason;
+  /** The last of its complaint. */
+  error: string;
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export function runFile(folder: string, name: keyof typeof runFiles): string {
+  return join(folder, runFiles[name]);
+}
+
+/** undefined while the dump runs, and for ever when it was killed. */
+export async function readExit(folder: string): Promise<DumpExit | undefined> {
+  const text = await readIfThere(runFile(folder, 'exit'));
+  if (text === undefined) return undefined;
+  const [code = '', reason = ''] = text.trim().split(' ');
+  const number = /^\d{1,3}$/.test(code) ? Number(code) : 1;
+  const error = ((await readIfThere(runFile(folder, 'error'))) ?? '').trim();
+  return { code: number, reason: isReason(reason) ? reason : (reasonOfExitCode(number) ?? 'DumpFailed'), error };
+}
+
+export async function readFacts(folder: string): Promise<DumpFacts> {
+  return decodeFacts((await readIfThere(runFile(folder, 'facts'))) ?? '');
+}
+
+/** Tells the dump to end. */
+export async function writeAbort(folder: string): Promise<void> {
+  await writeFile(runFile(folder, 'abort'), '');
+}
+
+/** The manifest of the snapshot that an earlier pod of this Job committed. */
+export async function readCommitted(folder: string): Promise<Manifest | undefined> {
+  const text = await readIfThere(runFile(folder, 'committed'));
+  if (text === undefined) return undefined;
+  const { key } = JSON.parse(text) as { key: string };
+  return decodeManifest(text, key);
+}
+
+export async function writeCommitted(folder: string, text: string): Promise<void> {
+  const path = runFile(folder, 'committed');
+  await writeFile(`${path}.part`, text);
+  await rename(`${path}.part`, path);
+}
+
+/** Takes away what an earlier start of the same pod left, so that nothing old is taken for new. */
+export async function clearRunFiles(folder: string): Promise<void> {
+  for (const name of ['facts', 'exit', 'error', 'abort', 'committed'] as const)
+    await rm(runFile(folder, name), { force: true });
+}

@@ -1,0 +1,87 @@
+// The program of the executor image: `prepare` in the init container, `backup` beside the dump. Reads the environment, turns signals and
+// failures into the termination message and the exit code.
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { decodeTask, type Result } from '../crds/rules/contract.ts';
+import { explain, reasons } from '../crds/rules/reasons.ts';
+import product from '../package.json' with { type: 'json' };
+import { backup } from './backup.ts';
+import { RunError, toRunError } from './errors.ts';
+import { writeAbort } from './exchange.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { createLog, Secrets } from './log.ts';
+import { prepare } from './prepare.ts';
+import { report } from './result.ts';
+import { createRun, type Folders, foldersBelow, type Run } from './run.ts';
+
+const secrets = new Secrets();
+const log = createLog(secrets);
+const messagePath = process.env['TERMINATION_LOG'] ?? '/dev/termination-log';
+/** How long a run that was told to stop may take to take its upload back. */
+const cancelMilliseconds = 8000;
+const callOff = new AbortController();
+/** The snapshot is committed and told: whatever happens now, the run has succeeded. */
+let committed = false;
+
+function tell(result: Result): void {
+  report({ log, secrets }, messagePath, result);
+  if (result.run.outcome === 'Succeeded') committed = true;
+}
+
+function decode(folders: Folders): Run {
+  try {
+    const rest = { folders, version: product.version, now: () => new Date(), log, secrets, signal: callOff.signal };
+    return createRun(decodeTask(process.env), rest);
+  } catch (error) {
+    throw new RunError('ConfigInvalid', error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** The message is written before the dump is told to end: ours is the cause, its broken pipe the consequence. */
+async function fail(error: unknown, folders: Folders): Promise<never> {
+  if (committed) process.exit(0);
+  const { reason, message } = toRunError(error, 'run the executor', 'UploadFailed');
+  const stack = error instanceof Error && !(error instanceof RunError) ? error.stack : undefined;
+  log.error({ reason, detail: message, explanation: explain(reason, message), stack }, 'the run failed');
+  tell({ run: { outcome: 'Failed', reason, message } });
+  await writeAbort(folders.run).catch(() => {});
+  process.exit(reasons[reason].exitCode);
+}
+
+async function perform(action: (run: Run) => Promise<void>): Promise<void> {
+  const folders = foldersBelow(process.env['DBBACKUP_ROOT'] ?? '/');
+  process.on('SIGTERM', () => {
+    if (committed) process.exit(0);
+    const canceled = new RunError('Canceled', 'stop the run: it was told to before the snapshot was committed');
+    callOff.abort(canceled);
+    // A store that does not answer must not keep us until the kubelet kills: the message would be lost.
+    setTimeout(() => void fail(canceled, folders), cancelMilliseconds);
+  });
+  process.on('uncaughtException', (error) => void fail(error, folders));
+  try {
+    await action(decode(folders));
+    process.exit(0);
+  } catch (error) {
+    // What called the run off rather than what broke because of it.
+    await fail(callOff.signal.aborted ? callOff.signal.reason : error, folders);
+  }
+}
+
+async function backupWithHeartbeat(run: Run): Promise<void> {
+  startHeartbeat(run.folders.run);
+  try {
+    await backup(run, tell);
+  } catch (error) {
+    callOff.abort(error);
+    throw error;
+  }
+}
+
+await yargs(hideBin(process.argv))
+  .scriptName('executor')
+  .command('prepare', 'Get ready: FIFO, storage, leftovers', {}, () => perform(prepare))
+  .command('backup', 'Take the dump to storage, commit it, prune', {}, () => perform(backupWithHeartbeat))
+  .demandCommand(1)
+  .strict()
+  .version(product.version)
+  .parseAsync();

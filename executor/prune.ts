@@ -1,0 +1,83 @@
+// Deletes what retention no longer keeps, after a newer snapshot is committed, and tells what storage holds. It can fail without the
+// backup failing.
+import type { Inventory } from '../crds/rules/contract.ts';
+import type { Manifest } from '../crds/rules/manifest.ts';
+import { dataKey, manifestKey } from '../crds/rules/names.ts';
+import { deletions, retain } from '../crds/rules/retention.ts';
+import { RunError } from './errors.ts';
+import { clockToleranceMilliseconds, deleteOrphans } from './leftovers.ts';
+import type { Run } from './run.ts';
+import { type Stock, takeStock } from './stock.ts';
+import type { Storage } from './storage/storage.ts';
+
+const inventoryLength = 25;
+
+function inventory(stock: Stock, gone: ReadonlySet<string>, pruneError: string): Inventory {
+  const left = stock.ours.filter(({ id }) => !gone.has(id));
+  return {
+    snapshots: left.slice(0, inventoryLength).map(({ id, storedSize }) => ({ id, size: storedSize })),
+    count: left.length,
+    deleted: gone.size,
+    foreign: stock.foreign,
+    pruneError,
+  };
+}
+
+/** Ids to delete; each verdict is logged with its reasons. */
+function judge(run: Run, ours: readonly Manifest[], committed: string): string[] {
+  const { retention } = run.task;
+  const verdicts = retain(
+    retention,
+    ours.map(({ id, time }) => ({ id, time: new Date(time) })),
+    run.now(),
+  ).map((verdict) => (verdict.id === committed ? { ...verdict, keep: [...verdict.keep, 'just committed'] } : verdict));
+  const now = deletions(verdicts, retention.maxDeletesPerRun);
+  for (const { id, keep } of verdicts) {
+    if (keep.length > 0) run.log.info({ id, keep }, 'a snapshot is kept');
+    else if (!now.includes(id))
+      run.log.info({ id, maxDeletesPerRun: retention.maxDeletesPerRun }, 'a snapshot is left to a later run');
+  }
+  return now;
+}
+
+/** What speaks against deleting anything in this run. */
+function objection(storage: Storage, stock: Stock, committed: string): string {
+  const ahead = storage.clockAhead() ?? 0;
+  if (Math.abs(ahead) > clockToleranceMilliseconds)
+    return `prune: this node's clock is ${Math.round(ahead / 1000)} s ahead of the store's: nothing was deleted`;
+  if (!stock.ours.some(({ id }) => id === committed))
+    return `prune: the listing does not show "${committed}", which was just committed: nothing was deleted`;
+  return '';
+}
+
+/** The manifest goes first: without it the data is no snapshot, so a run that dies in between leaves no half one. */
+async function remove(run: Run, storage: Storage, id: string): Promise<void> {
+  await storage.delete(manifestKey(run.prefix, id));
+  await storage.delete(dataKey(run.prefix, id));
+  run.log.info({ id }, 'a snapshot was deleted: no rule keeps it');
+}
+
+/**
+ * @param committed id of this run's snapshot, which is never deleted
+ * @returns what is left; a failure is told in its pruneError
+ */
+export async function prune(run: Run, storage: Storage, committed: string): Promise<Inventory> {
+  let stock: Stock = { ours: [], foreign: 0, orphans: [] };
+  const gone = new Set<string>();
+  let error = '';
+  try {
+    stock = await takeStock(run, storage);
+    error = objection(storage, stock, committed);
+    if (error !== '') return inventory(stock, gone, error);
+    for (const id of judge(run, stock.ours, committed)) {
+      run.signal.throwIfAborted();
+      await remove(run, storage, id);
+      gone.add(id);
+    }
+    await deleteOrphans(run, storage, stock.orphans);
+  } catch (cause) {
+    error = `prune: ${cause instanceof Error ? cause.message : String(cause)}`;
+    run.log.warn({ reason: cause instanceof RunError ? cause.reason : 'Unknown', detail: error }, 'pruning failed');
+  }
+  return inventory(stock, gone, error);
+}

@@ -1,0 +1,39 @@
+// What every step of one run works with: its task, its folders, its clock and log, and the one way to call it off.
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { type DecodedTask, paths } from '../crds/rules/contract.ts';
+import { clusterPrefix } from '../crds/rules/names.ts';
+import type { Secrets } from './log.ts';
+
+export interface Folders {
+  run: string;
+  storageSecret: string;
+  volume: string;
+}
+
+export interface Run extends DecodedTask {
+  folders: Folders;
+  /** Prefix of this database cluster's keys, with a final slash. */
+  prefix: string;
+  /** dbbackup's own version. */
+  version: string;
+  now(): Date;
+  log: Logger;
+  secrets: Secrets;
+  /** Aborted by SIGTERM and by the first failure; its reason is a RunError. */
+  signal: AbortSignal;
+}
+
+/** The pod's folders, below another root where one is given: tests run outside a pod. */
+export function foldersBelow(root: string): Folders {
+  return {
+    run: join(root, paths.run),
+    storageSecret: join(root, paths.storageSecret),
+    volume: join(root, paths.volume),
+  };
+}
+
+export function createRun(decoded: DecodedTask, rest: Omit<Run, keyof DecodedTask | 'prefix'>): Run {
+  const { task } = decoded;
+  return { ...decoded, ...rest, prefix: clusterPrefix(task.pathPrefix, task.owner.namespace, task.cluster) };
+}

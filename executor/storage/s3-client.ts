@@ -1,0 +1,74 @@
+// The S3 client: credentials from the Secret's files, bounded waiting, and the store's clock read off its answers.
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { S3Task } from '../../crds/rules/contract.ts';
+import type { Run } from '../run.ts';
+import { readKey, readOptionalKey } from '../secret.ts';
+
+/** Tries of one request, the first included; the client waits up to 20 s between two. */
+const attempts = 6;
+const connectMilliseconds = 10_000;
+/** Without a byte in either direction. A request that makes progress may take as long as it wants. */
+const idleMilliseconds = 60_000;
+/** Credentials are read again when they are this old: a Secret may be rotated during a long dump. */
+const credentialsMilliseconds = 600_000;
+
+export interface S3Connection {
+  client: S3Client;
+  clockAhead(): number | undefined;
+}
+
+function credentials(run: Run, secret: NonNullable<S3Task['secret']>): NonNullable<S3ClientConfig['credentials']> {
+  return async () => {
+    const sessionToken = await readOptionalKey(run, secret.name, secret.sessionToken);
+    return {
+      accessKeyId: await readKey(run, secret.name, secret.accessKeyId),
+      secretAccessKey: await readKey(run, secret.name, secret.secretAccessKey),
+      ...(sessionToken === undefined ? {} : { sessionToken }),
+      expiration: new Date(Date.now() + credentialsMilliseconds),
+    };
+  };
+}
+
+function configure(run: Run, task: S3Task): S3ClientConfig {
+  // Many compatible stores refuse the checksums that AWS asks for.
+  const checksums = task.endpoint === undefined ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';
+  return {
+    region: task.region,
+    forcePathStyle: task.forcePathStyle,
+    ...(task.endpoint === undefined ? {} : { endpoint: task.endpoint }),
+    ...(task.secret === undefined ? {} : { credentials: credentials(run, task.secret) }),
+    maxAttempts: attempts,
+    requestChecksumCalculation: checksums,
+    responseChecksumValidation: checksums,
+    // With it every part would get a connection of its own.
+    expectContinueHeader: false,
+    requestHandler: { connectionTimeout: connectMilliseconds, socketTimeout: idleMilliseconds },
+  };
+}
+
+/** The Date header of an answer, whatever the SDK's type of it is. */
+function dateOf(response: unknown): number {
+  if (typeof response !== 'object' || response === null || !('headers' in response)) return Number.NaN;
+  const headers = response.headers as Record<string, string | undefined>;
+  return Date.parse(headers['date'] ?? '');
+}
+
+export async function connectS3(run: Run, task: S3Task): Promise<S3Connection> {
+  // Read once here, so that a missing key is told as such and not as a failed request.
+  if (task.secret !== undefined) {
+    await readKey(run, task.secret.name, task.secret.accessKeyId);
+    await readKey(run, task.secret.name, task.secret.secretAccessKey);
+  }
+  const client = new S3Client(configure(run, task));
+  let ahead: number | undefined;
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const date = dateOf(result.response);
+      if (!Number.isNaN(date)) ahead = run.now().getTime() - date;
+      return result;
+    },
+    { step: 'deserialize', name: 'readStoreClock', priority: 'low' },
+  );
+  return { client, clockAhead: () => ahead };
+}

@@ -1,0 +1,189 @@
+// Storage in an S3 bucket.
+import { Readable } from 'node:stream';
+import {
+  AbortMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import type { S3Task } from '../../crds/rules/contract.ts';
+import type { Reason } from '../../crds/rules/reasons.ts';
+import { RunError } from '../errors.ts';
+import type { Run } from '../run.ts';
+import { connectS3, type S3Connection } from './s3-client.ts';
+import { isMissing, isTaken, s3Error } from './s3-errors.ts';
+import { createOnly, Upload } from './s3-upload.ts';
+import { ObjectExists, type PendingUpload, type PutOptions, type Storage, type StoredObject } from './storage.ts';
+
+export async function openS3(run: Run, task: S3Task): Promise<Storage> {
+  return new S3Storage(await connectS3(run, task), task.bucket);
+}
+
+class S3Storage implements Storage {
+  readonly #connection: S3Connection;
+  readonly #bucket: string;
+
+  constructor(connection: S3Connection, bucket: string) {
+    this.#connection = connection;
+    this.#bucket = bucket;
+  }
+
+  get #client() {
+    return this.#connection.client;
+  }
+
+  /** Runs one request; its failure says what was tried and on what. */
+  async #try<T>(verb: string, key: string, request: () => Promise<T>, fallback: Reason = 'UploadFailed'): Promise<T> {
+    try {
+      return await request();
+    } catch (error) {
+      if (error instanceof ObjectExists) throw error;
+      throw s3Error(error, `${verb} "${key}" in bucket "${this.#bucket}"`, fallback);
+    }
+  }
+
+  #at(key: string) {
+    return { Bucket: this.#bucket, Key: key };
+  }
+
+  #target(key: string) {
+    return { client: this.#client, bucket: this.#bucket, key };
+  }
+
+  put(key: string, source: AsyncIterable<Buffer>, options: PutOptions): Promise<number> {
+    const upload = new Upload(this.#target(key), options);
+    return this.#try('put', key, () => upload.run(source, () => new ObjectExists(key)));
+  }
+
+  async putSmall(key: string, text: string): Promise<void> {
+    const exists = () => new ObjectExists(key);
+    const put = (only: { IfNoneMatch?: '*' }) =>
+      this.#client.send(
+        new PutObjectCommand({ ...this.#at(key), Body: text, ContentType: 'application/json', ...only }),
+      );
+    await this.#try('put', key, () =>
+      createOnly(this.#target(key), put, exists).catch((error: unknown) => {
+        throw isTaken(error) ? exists() : error;
+      }),
+    );
+  }
+
+  async getSmall(key: string, limit: number): Promise<Buffer | undefined> {
+    return this.#try('get', key, async () => {
+      const object = await this.#client.send(new GetObjectCommand(this.#at(key))).catch((error: unknown) => {
+        if (isMissing(error)) return undefined;
+        throw error;
+      });
+      if (object?.Body === undefined) return undefined;
+      if ((object.ContentLength ?? 0) > limit) {
+        if (object.Body instanceof Readable) object.Body.destroy();
+        throw new RunError(
+          'UploadFailed',
+          `get "${key}": ${object.ContentLength} bytes, at most ${limit} are expected`,
+        );
+      }
+      return Buffer.from(await object.Body.transformToByteArray());
+    });
+  }
+
+  async *get(key: string, start = 0): AsyncGenerator<Buffer, void, void> {
+    const range = start === 0 ? {} : { Range: `bytes=${start}-` };
+    const object = await this.#try('get', key, () =>
+      this.#client.send(new GetObjectCommand({ ...this.#at(key), ...range })),
+    );
+    if (!(object.Body instanceof Readable)) throw new RunError('UploadFailed', `get "${key}": no content came`);
+    yield* object.Body;
+  }
+
+  async *list(prefix: string): AsyncGenerator<StoredObject, void, void> {
+    let token: string | undefined;
+    do {
+      const page = await this.#try('list', prefix, () =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            Bucket: this.#bucket,
+            Prefix: prefix,
+            Delimiter: '/',
+            ...(token === undefined ? {} : { ContinuationToken: token }),
+          }),
+        ),
+      );
+      for (const { Key, Size, LastModified } of page.Contents ?? [])
+        if (Key !== undefined) yield { key: Key, size: Size ?? 0, modifiedAt: LastModified ?? new Date() };
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  async #head(key: string): Promise<(StoredObject & { version: string | undefined }) | undefined> {
+    return this.#try('look at', key, async () => {
+      try {
+        const head = await this.#client.send(new HeadObjectCommand(this.#at(key)));
+        const modifiedAt = head.LastModified ?? new Date();
+        return { key, size: head.ContentLength ?? 0, modifiedAt, version: head.VersionId };
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  async head(key: string): Promise<StoredObject | undefined> {
+    const found = await this.#head(key);
+    return found && { key: found.key, size: found.size, modifiedAt: found.modifiedAt };
+  }
+
+  /** With versions a plain delete only hides the object. Nothing is overwritten, so its one version is all there is. */
+  async delete(key: string): Promise<void> {
+    const found = await this.#head(key);
+    if (found === undefined) return;
+    const version = found.version === undefined ? {} : { VersionId: found.version };
+    await this.#try('delete', key, () => this.#client.send(new DeleteObjectCommand({ ...this.#at(key), ...version })));
+  }
+
+  async pending(prefix: string): Promise<PendingUpload[]> {
+    const found: PendingUpload[] = [];
+    let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
+    while (marker !== undefined) {
+      const input = { Bucket: this.#bucket, Prefix: prefix, ...marker };
+      const page: ListMultipartUploadsCommandOutput = await this.#try('list uploads of', prefix, () =>
+        this.#client.send(new ListMultipartUploadsCommand(input)),
+      );
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
+        if (Key !== undefined && UploadId !== undefined)
+          found.push({ key: Key, id: UploadId, startedAt: Initiated ?? new Date() });
+      const { NextKeyMarker: key, NextUploadIdMarker: id } = page;
+      marker = page.IsTruncated === true && key ? { KeyMarker: key, ...(id ? { UploadIdMarker: id } : {}) } : undefined;
+    }
+    return found;
+  }
+
+  async abortPending({ key, id }: PendingUpload): Promise<void> {
+    await this.#try('abort the upload of', key, async () => {
+      try {
+        await this.#client.send(new AbortMultipartUploadCommand({ ...this.#at(key), UploadId: id }));
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      }
+    });
+  }
+
+  async probe(key: string): Promise<void> {
+    const { UploadId } = await this.#try('begin an upload of', key, () =>
+      this.#client.send(new CreateMultipartUploadCommand(this.#at(key))),
+    );
+    if (UploadId !== undefined) await this.abortPending({ key, id: UploadId, startedAt: new Date() });
+  }
+
+  clockAhead(): number | undefined {
+    return this.#connection.clockAhead();
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+}

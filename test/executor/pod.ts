@@ -1,0 +1,185 @@
+// A backup's pod outside a cluster: the real executor as a process, the real dump script in a process namespace of its own, and the
+// folders that they share. What Kubernetes would do between them is done here.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type DirectoryTask,
+  decodeResult,
+  encodeTask,
+  paths,
+  type Result,
+  type S3Task,
+  type Task,
+} from '../../crds/rules/contract.ts';
+import { engines } from '../../crds/rules/engines/engine.ts';
+import { dumpScript } from '../../crds/rules/engines/script.ts';
+
+const program = fileURLToPath(new URL('../../executor/main.ts', import.meta.url));
+
+export interface Database {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  database: string;
+  bin: string;
+}
+
+export function taskFor(storage: S3Task | DirectoryTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
+  return {
+    version: 1,
+    owner: { clusterUid: '5f1d5a56-0000-4000-8000-000000000001', namespace: 'shop', name: 'orders' },
+    cluster: 'orders-db',
+    pathPrefix: 'postgres/daily',
+    trigger: 'Schedule',
+    time: '2026-03-01T01:00:00Z',
+    engine: 'postgres',
+    image: 'postgres:15',
+    database: {
+      host: database.host ?? '127.0.0.1',
+      port: database.port ?? 5432,
+      name: database.database ?? 'orders',
+    },
+    storage,
+    compression: { algorithm: 'zstd', level: 3 },
+    recipients: [],
+    retention: { keepLast: 3, maxDeletesPerRun: 10 },
+    limits: { firstByteSeconds: 60, stallSeconds: 60, deadlineSeconds: 3600 },
+    ...over,
+  };
+}
+
+/** One container: its process, what it printed, and how it ended. */
+export interface Container {
+  child: ChildProcess;
+  output(): string;
+  /** The exit code, 128 when a signal ended it. */
+  ended: Promise<number>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+function start(command: string, args: string[], env: NodeJS.ProcessEnv): Container {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  const ended = new Promise<number>((done, fail) => {
+    child.on('error', fail);
+    child.on('close', (code) => done(code ?? 128));
+  });
+  return { child, output: () => output, ended, kill: (signal) => child.kill(signal) };
+}
+
+export interface Ended {
+  /** Exit code of the container that decided: prepare where it failed, else executor. */
+  code: number;
+  result: Result | undefined;
+  /** Everything that any container printed, and the termination message. */
+  output: string;
+}
+
+export class Pod {
+  readonly root: string;
+  readonly #task: Task;
+  readonly #jobUid: string;
+  readonly #containers: Container[] = [];
+
+  private constructor(root: string, task: Task, jobUid: string) {
+    this.root = root;
+    this.#task = task;
+    this.#jobUid = jobUid;
+  }
+
+  /** @param keys files of the storage's Secret */
+  static async create(task: Task, keys: Record<string, string>, jobUid = 'job-1'): Promise<Pod> {
+    const pod = new Pod(await mkdtemp(join(tmpdir(), 'dbbackup-pod-')), task, jobUid);
+    for (const path of Object.values(paths)) await mkdir(pod.path(path), { recursive: true });
+    await writeFile(pod.message, '');
+    for (const [name, value] of Object.entries(keys)) await writeFile(join(pod.path(paths.storageSecret), name), value);
+    return pod;
+  }
+
+  /** Where one of the pod's own paths is on this machine. */
+  path(inside: string): string {
+    return join(this.root, inside);
+  }
+
+  get message(): string {
+    return join(this.root, 'termination-log');
+  }
+
+  #executor(command: 'prepare' | 'backup', env: NodeJS.ProcessEnv = {}): Container {
+    const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
+    const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
+    const container = start(process.execPath, [program, command], {
+      PATH: process.env['PATH'],
+      DBBACKUP_ROOT: this.root,
+      TERMINATION_LOG: this.message,
+      DBBACKUP_TASK: task,
+      DBBACKUP_JOB_UID: this.#jobUid,
+      ...env,
+    });
+    this.#containers.push(container);
+    return container;
+  }
+
+  prepare(env: NodeJS.ProcessEnv = {}): Container {
+    return this.#executor('prepare', env);
+  }
+
+  backup(env: NodeJS.ProcessEnv = {}): Container {
+    return this.#executor('backup', env);
+  }
+
+  /**
+   * Starts the dump's script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must
+   * reach nothing outside.
+   * @param tools a folder searched before the database's own programs
+   */
+  async dump({ user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+    await writeFile(join(this.path(paths.databaseSecret), 'username'), user);
+    await writeFile(join(this.path(paths.databaseSecret), 'password'), password);
+    const variables = engines[this.#task.engine].variables(this.#task.database);
+    const script = `[ "$$" -eq 1 ] || exit 99\n${dumpScript(engines[this.#task.engine], this.root)}`;
+    const asUser = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+    const args = [...asUser, '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script];
+    const container = start('unshare', args, {
+      PATH: [...(tools === undefined ? [] : [tools]), bin, process.env['PATH']].join(':'),
+      DBBACKUP_SECRET: 'orders-db',
+      DBBACKUP_USERNAME_KEY: 'username',
+      DBBACKUP_PASSWORD_KEY: 'password',
+      ...Object.fromEntries(variables.map(({ name, value }) => [name, value])),
+    });
+    this.#containers.push(container);
+    return container;
+  }
+
+  /** What the controller would read of the pod. */
+  async conclude(decisive: Container): Promise<Ended> {
+    const code = await decisive.ended;
+    const message = await readFile(this.message, 'utf8');
+    const output = [...this.#containers.map((one) => one.output()), message].join('\n');
+    return { code, result: decodeResult(message), output };
+  }
+
+  /** The whole pod: prepare, then dump and executor side by side. */
+  async run(database: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Ended> {
+    const prepare = this.prepare();
+    if ((await prepare.ended) !== 0) return this.conclude(prepare);
+    const dump = await this.dump(database, tools);
+    const executor = this.backup();
+    await Promise.all([dump.ended, executor.ended]);
+    return this.conclude(executor);
+  }
+
+  async remove(): Promise<void> {
+    for (const { child } of this.#containers) if (child.exitCode === null) child.kill('SIGKILL');
+    await Promise.all(this.#containers.map(({ ended }) => ended.catch(() => {})));
+    await rm(this.root, { recursive: true, force: true });
+  }
+}
