@@ -6,9 +6,9 @@ import type { Log } from './progress.ts';
 
 const owned = /^test-[a-z0-9]+-(\d+)$/;
 
-/** The name of a cluster that ends with this process. DBBACKUP_RIG names one to use that is already up, and stays. */
-export function ownedRig(suite: 'integration' | 'e2e', env: NodeJS.ProcessEnv = process.env): string {
-  return env['DBBACKUP_RIG'] || `test-${suite}-${process.pid}`;
+/** The name, purpose in it (a-z, 0-9), of a cluster that ends with this process. DBBACKUP_RIG names one to use that is already up, and stays. */
+export function ownedRig(purpose: string, env: NodeJS.ProcessEnv = process.env): string {
+  return env['DBBACKUP_RIG'] || `test-${purpose}-${process.pid}`;
 }
 
 function alive(pid: number): boolean {

@@ -1,7 +1,7 @@
 // Which files are pure and what that forbids them: clock, timer, chance, file system, network, the environment and the Kubernetes client.
 // A decision that can be read without its effects can be tested with a literal object.
-import { at, type Rule } from './rules.ts';
-import { type Node, nameOf } from './source.ts';
+import { at } from './rules.ts';
+import { type Node, nameOf, type Source } from './source.ts';
 
 const pure = [
   /^crds\/rules\//,
@@ -40,23 +40,39 @@ function effect(node: Node, parent: Node | undefined): string | undefined {
   return /^(Date\.now|Math\.random|crypto\.(random|getRandom)\w*)$/.test(member) ? member : undefined;
 }
 
-export const isPureWhereItMustBe: Rule = (source) => {
-  if (!isPure(source.path)) return [];
-  const values = source.imports.filter((one) => !one.typeOnly);
-  const modules = values.filter(
-    ({ specifier, names }) =>
-      effectfulModules.test(specifier) ||
-      specifier === '@kubernetes/client-node' ||
-      (/^(node:)?crypto$/.test(specifier) && names.some((name) => /^(random|getRandom|webcrypto|\*)/.test(name))),
+/** What one file does that a pure file must not. */
+function effectsOf(source: Source): string[] {
+  const modules = source.imports.filter(
+    ({ specifier, names, typeOnly }) =>
+      !typeOnly &&
+      (effectfulModules.test(specifier) ||
+        specifier === '@kubernetes/client-node' ||
+        (/^(node:)?crypto$/.test(specifier) && names.some((name) => /^(random|getRandom|webcrypto|\*)/.test(name)))),
   );
-  const impure = values.filter(({ path }) => path !== undefined && !isPure(path) && !path.endsWith('.gen.ts'));
   const calls = source.nodes.flatMap(({ node, parent }) => {
     const what = effect(node, parent);
     return what === undefined ? [] : `${at(source, node)}: ${what}: a pure file takes it as a parameter`;
   });
   return [
     ...modules.map((one) => `${at(source, one)}: imports ${one.specifier}: a pure file has no effects`),
-    ...impure.map((one) => `${at(source, one)}: imports ${one.path}: a pure file imports pure files and types only`),
     ...calls,
   ];
-};
+}
+
+/** Effects of the pure files and of all they import: a decision is no purer than what it calls. */
+export function impurities(sources: Source[]): string[] {
+  const byPath = new Map(sources.map((source) => [source.path, source]));
+  const problems: string[] = [];
+  const seen = new Set<string>();
+  const visit = (source: Source, because: string) => {
+    if (seen.has(source.path)) return;
+    seen.add(source.path);
+    problems.push(...effectsOf(source).map((problem) => problem + because));
+    for (const { path, typeOnly } of source.imports) {
+      const imported = typeOnly || path === undefined ? undefined : byPath.get(path);
+      if (imported !== undefined) visit(imported, isPure(imported.path) ? '' : ` (${source.path} needs it pure)`);
+    }
+  };
+  for (const source of sources) if (isPure(source.path)) visit(source, '');
+  return problems;
+}

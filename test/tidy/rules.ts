@@ -55,7 +55,8 @@ export const importsAlongTheStar: Rule = (source) => {
   const home = source.path.startsWith('crds/') ? 'crds' : programOf(source.path);
   if (home === undefined) return [];
   return source.imports
-    .filter(({ path }) => path !== undefined && !path.startsWith('crds/') && !path.startsWith(`${home}/`))
+    .filter(({ path }) => path !== undefined && path !== 'package.json')
+    .filter(({ path }) => !path?.startsWith('crds/') && !path?.startsWith(`${home}/`))
     .map((one) => {
       const allowed = home === 'crds' ? 'crds imports nothing of ours' : `${home} imports crds and itself`;
       return `${at(source, one)}: imports ${one.path}: ${allowed}`;
