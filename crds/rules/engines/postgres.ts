@@ -64,6 +64,10 @@ export const postgres: Engine = {
   restoreChecks: [
     ': "${PGHOST:?set PGHOST to the server to restore into}"',
     ': "${PGDATABASE:?set PGDATABASE to the empty database to restore into}"',
+    `command -v psql > /dev/null || { printf '%s\\n' "restore stopped: the program psql is missing; fix: install it with pg_restore" >&2; exit 1; }`,
+    // What extensions brought along does not count: some images have them in every new database.
+    `objects=$(psql -XAtqw -v ON_ERROR_STOP=1 -c "select (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_' and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')) + (select count(*) from pg_largeobject_metadata)") || { printf '%s\\n' "restore stopped: cannot log in to $PGDATABASE on $PGHOST; fix: set PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE to an empty database that exists" >&2; exit 1; }`,
+    `[ "$objects" = 0 ] || [ "\${DBBACKUP_RESTORE_NONEMPTY:-}" = 1 ] || { printf '%s\\n' "restore stopped: $PGDATABASE on $PGHOST is not empty, it has $objects tables, views, sequences and large objects; fix: set PGDATABASE to an empty database, or DBBACKUP_RESTORE_NONEMPTY=1 to restore into this one" >&2; exit 1; }`,
   ],
   // Owners and grants as dumped; PG_RESTORE_ARGS='--no-owner --no-acl' where the target lacks the roles of the source.
   restoreCommand: 'pg_restore --exit-on-error --single-transaction ${PG_RESTORE_ARGS:-} --dbname= "$dump"',
