@@ -9,7 +9,7 @@ import { startDns, waitForDns } from './dns.ts';
 import { makeNamespaces } from './namespaces.ts';
 import { connect, freeNetwork, hostRoutes } from './network.ts';
 import { startNode, waitForNode } from './node.ts';
-import { type BuiltState, lockFile, writeState } from './state.ts';
+import { type BuiltState, lockFile, rigId, writeState } from './state.ts';
 
 /** The control plane by itself, on the loopback address: seconds, and no rights of root. */
 export async function startAlone(name: string, log: Log): Promise<BuiltState> {
@@ -27,7 +27,7 @@ export async function startAlone(name: string, log: Log): Promise<BuiltState> {
 export async function startWhole(name: string, log: Log): Promise<BuiltState> {
   // The addresses are taken once the host has routes to them, so two rigs must not look for some at the same time.
   const { state, network, inside } = await withLock(lockFile('+addresses'), 'taking addresses', log, async () => {
-    const network = freeNetwork(name, await hostRoutes());
+    const network = freeNetwork(rigId(name), await hostRoutes());
     const state: BuiltState = {
       ...{ provider: 'built', name, phase: 'starting', hasNode: true },
       ...{ apiHost: network.node, apiPort: 6443, network },

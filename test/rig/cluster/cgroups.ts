@@ -3,10 +3,11 @@
 import { access, mkdir, readdir, readFile, realpath, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rigId } from './state.ts';
 
 const MOUNT = '/sys/fs/cgroup';
 
-export const cgroupName = (rig: string): string => `dbbackup-${rig}`;
+export const cgroupName = (rig: string): string => `dbbackup-${rigId(rig)}`;
 
 const exists = (file: string): Promise<boolean> =>
   access(file).then(

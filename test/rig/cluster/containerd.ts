@@ -46,17 +46,14 @@ function ctr(inside: Namespaces, args: readonly string[], stdin?: number): Promi
 export async function importImage(inside: Namespaces, directory: string, archive: string): Promise<void> {
   // Through standard input, because the namespaces hide some paths of the host.
   const file = await open(archive);
-  let printed: string;
   try {
-    printed = await ctr(inside, ['images', 'import', '-'], file.fd);
+    await ctr(inside, ['images', 'import', '-'], file.fd);
   } finally {
     await file.close();
   }
-  const names = printed.split('\n').flatMap((line) => /^unpacking (\S+)/.exec(line)?.[1] ?? []);
-  if (names.length === 0) throw new Error(`load image "${archive}": ctr named no image\n${printed}`);
-  await waitFor(`images ${names.join(', ')}`, directory, async () => {
-    const lines = (await ctr(inside, ['images', 'list'])).split('\n');
-    return names.every((name) => lines.some((line) => line.startsWith(`${name} `) && line.includes('image=managed')));
+  await waitFor('loaded images to be listed', directory, async () => {
+    const [, ...images] = (await ctr(inside, ['images', 'list'])).trimEnd().split('\n');
+    return images.every((line) => line.includes('io.cri-containerd.image=managed'));
   });
 }
 

@@ -1,6 +1,5 @@
 // Addresses of a rig with a node: a private range nobody on this machine uses, and the cable between the host and the
 // node's network namespace.
-import { createHash } from 'node:crypto';
 import { run } from '../command.ts';
 import type { Network } from './state.ts';
 
@@ -8,22 +7,22 @@ import type { Network } from './state.ts';
 const FIRST = 200;
 const RANGES = 40;
 
-/** The first range that meets none of `routes`, given as prefixes such as 10.0.0.0/8. */
-export function freeNetwork(name: string, routes: readonly string[]): Network {
+/** The first range that meets none of `routes`, given as prefixes such as 10.0.0.0/8. `id` is rigId's. */
+export function freeNetwork(id: string, routes: readonly string[]): Network {
   for (let second = FIRST; second < FIRST + RANGES; second++) {
-    if (!routes.some((route) => overlaps(`10.${second}.0.0/16`, route))) return networkIn(name, second);
+    if (!routes.some((route) => overlaps(`10.${second}.0.0/16`, route))) return networkIn(id, second);
   }
   throw new Error(
-    `find addresses for rig "${name}": routes of this machine meet all of 10.${FIRST}.0.0 to 10.${FIRST + RANGES - 1}.255.255; stop a rig or a VPN`,
+    `find addresses for a rig: routes of this machine meet all of 10.${FIRST}.0.0 to 10.${FIRST + RANGES - 1}.255.255; stop a rig or a VPN`,
   );
 }
 
-function networkIn(name: string, second: number): Network {
+function networkIn(id: string, second: number): Network {
   const base = `10.${second}`;
   return {
     host: `${base}.0.1`,
-    // A device name has 15 characters at most, a rig's name may have more.
-    device: `dbb${createHash('sha256').update(name).digest('hex').slice(0, 8)}`,
+    // 15 characters at most, which a rig's name may exceed.
+    device: `dbb${id}`,
     node: `${base}.0.2`,
     pods: `${base}.64.0/18`,
     services: `${base}.128.0/18`,

@@ -41,7 +41,7 @@ export async function startProgram(directory: string, program: string, argv: rea
   for (let waited = 0; waited < 5000; waited += 10) {
     const [text] = await Promise.all([readFile(file, 'utf8').catch(() => ''), sleep(10)]);
     const found = parseRecord(program, text);
-    if (found !== null && found.pid === child.pid) return found;
+    if (found !== null && found.pid === child.pid) return identity(found);
   }
   throw new Error(`start ${program}: it did not begin within 5 s\n${await logTail(directory, program)}`);
 }
@@ -62,6 +62,8 @@ export function parseRecord(program: string, text: string): Stat | null {
   return { program, pid: Number.parseInt(line, 10), startTime: `${ticks} of ${boot}`, state, parent: Number(parent) };
 }
 
+const identity = ({ program, pid, startTime }: Stat): Recorded => ({ program, pid, startTime });
+
 async function statOf(pid: number): Promise<Stat | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   return parseRecord('', `${stat.trimEnd()}\n${await readFile(BOOT_ID, 'utf8')}`);
@@ -79,7 +81,7 @@ export async function recordedPrograms(directory: string): Promise<Recorded[]> {
   const found: Recorded[] = [];
   for (const name of names) {
     const entry = parseRecord(name, await readFile(path.join(folder, name), 'utf8'));
-    if (entry !== null) found.push({ program: entry.program, pid: entry.pid, startTime: entry.startTime });
+    if (entry !== null) found.push(identity(entry));
   }
   return found;
 }
@@ -90,7 +92,7 @@ export async function childrenOf(parent: Recorded): Promise<Recorded[]> {
   return all
     .filter((entry) => entry !== null)
     .filter((entry) => entry.parent === parent.pid)
-    .map((entry) => ({ program: `child of ${parent.program}`, pid: entry.pid, startTime: entry.startTime }));
+    .map((entry) => ({ ...identity(entry), program: `child of ${parent.program}` }));
 }
 
 /** Kills and waits for the end. Nothing a rig holds is worth keeping, so there is no gentler way first. */

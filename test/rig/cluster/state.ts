@@ -1,4 +1,5 @@
 // Where a rig keeps what it made, and the record another process reads to use, reuse or remove it.
+import { createHash } from 'node:crypto';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -56,6 +57,10 @@ export const rigDirectory = (name: string): string => path.join(rigsDirectory(),
 export const kubeconfigFile = (name: string): string => path.join(rigDirectory(name), 'kubeconfig');
 /** Held while a rig is started or removed. It stays when the rig goes: removing a lock file is a race of its own. */
 export const lockFile = (name: string): string => path.join(rigsDirectory(), `.${name}.lock`);
+
+/** What sets this rig's devices and cgroups apart from those of a rig of the same name in another directory. */
+export const rigId = (name: string): string =>
+  createHash('sha256').update(rigDirectory(name)).digest('hex').slice(0, 8);
 
 export async function rigNames(): Promise<string[]> {
   try {
