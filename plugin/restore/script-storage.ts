@@ -11,10 +11,12 @@ function s3(place: S3, plan: Plan): string {
   const options = [
     '--only-show-errors',
     `--region=${quote(place.region)}`,
-    ...(place.endpoint === undefined ? [] : [`--endpoint-url=${quote(place.endpoint)}`]),
+    // The store may have another address from here than from the cluster, behind a port-forward for example.
+    ...(place.endpoint === undefined ? [] : ['--endpoint-url="$endpoint"']),
   ].join(' ');
   return `
 fetch_from=${quote(`s3://${place.bucket}`)}
+endpoint=\${AWS_ENDPOINT_URL_S3:-${quote(place.endpoint ?? '')}}
 check_storage() { :; }
 # fetch KEY FILE
 fetch() {
