@@ -143,6 +143,11 @@ export async function build({ outdir = 'dist', log }: BuildRequest): Promise<str
 }
 
 if (import.meta.main) {
-  const built = await build({ log: (line) => console.log(line) });
-  if (built.length === 0) console.log('nothing to build yet');
+  try {
+    const built = await build({ log: (line) => console.log(line) });
+    if (built.length === 0) console.log('nothing to build yet');
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
 }
