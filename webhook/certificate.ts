@@ -83,7 +83,12 @@ export function needsRenewal({ cert }: Certificate, names: readonly string[], no
   const parsed = new X509Certificate(cert);
   const from = parsed.validFromDate.getTime();
   const to = parsed.validToDate.getTime();
-  return to - now.getTime() < (to - from) / 3 || names.some((name) => !namesOf(parsed).includes(name));
+  return to - now.getTime() < (to - from) / 3 || names.some((name) => !speaksFor(parsed, name));
+}
+
+/** Compared as addresses and host names, which have more than one spelling. */
+function speaksFor(certificate: X509Certificate, name: string): boolean {
+  return (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined;
 }
 
 /** Do key, certificate and authority belong together? */
@@ -100,16 +105,13 @@ export function isWhole({ cert, key, authorities }: Certificate): boolean {
 
 /** Every name and address that the certificate speaks for. */
 export function certificateNames({ cert }: Certificate): string[] {
-  return namesOf(new X509Certificate(cert));
+  const { subjectAltName } = new X509Certificate(cert);
+  return (subjectAltName ?? '').split(', ').map((name) => name.replace(/^(DNS|IP Address):/, ''));
 }
 
 /** The authority that signed the certificate. */
 export function authorityOf({ authorities }: Certificate): string {
   return split(authorities)[0] ?? '';
-}
-
-function namesOf({ subjectAltName }: X509Certificate): string[] {
-  return (subjectAltName ?? '').split(', ').map((name) => name.replace(/^(DNS|IP Address):/, ''));
 }
 
 function isValidAt(certificate: X509Certificate, now: Date): boolean {

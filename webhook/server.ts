@@ -7,11 +7,16 @@ import { type AnsweredReview, type Half, MalformedReview, review } from './revie
 
 /** The API server takes requests of 3 MiB, and two versions of an object that etcd can store, 1.5 MiB each. */
 const maxBodyBytes = 3 * 1024 * 1024;
+/** How long a client may take, in milliseconds. */
+export interface Patience {
+  headers: number;
+  request: number;
+  /** How often Node looks for those who took longer. */
+  look: number;
+}
+
 /** The API server gives up after timeoutSeconds: 5; whoever is slower than twice that is not one. */
-const requestMilliseconds = 10_000;
-const headersMilliseconds = 5_000;
-/** How often Node looks for requests that are too slow. */
-const lookMilliseconds = 1_000;
+const patienceWithClients: Patience = { headers: 5_000, request: 10_000, look: 1_000 };
 /** Longer than the API server keeps an idle connection (90 s), so that it is always the client who closes. */
 const idleMilliseconds = 120_000;
 /** A few API servers with a few connections each need far less; 64 × 3 MiB of bodies still fit the pod's memory. */
@@ -86,14 +91,14 @@ function record(log: Logger, half: Half, body: unknown, { response }: AnsweredRe
 }
 
 /** Has no certificate until setSecureContext is called; do not listen before. */
-export function admissionServer(app: Express): https.Server {
+export function admissionServer(app: Express, patience: Patience = patienceWithClients): https.Server {
   const server = https.createServer(
     {
       minVersion: 'TLSv1.2',
-      handshakeTimeout: headersMilliseconds,
-      connectionsCheckingInterval: lookMilliseconds,
-      headersTimeout: headersMilliseconds,
-      requestTimeout: requestMilliseconds,
+      handshakeTimeout: patience.headers,
+      connectionsCheckingInterval: patience.look,
+      headersTimeout: patience.headers,
+      requestTimeout: patience.request,
       keepAliveTimeout: idleMilliseconds,
     },
     app,
