@@ -4,7 +4,6 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { decodeTask, type Result } from '../crds/rules/contract.ts';
 import { explain, reasons } from '../crds/rules/reasons.ts';
-import product from '../package.json' with { type: 'json' };
 import { backup } from './backup.ts';
 import { RunError, toRunError } from './errors.ts';
 import { writeAbort } from './exchange.ts';
@@ -14,6 +13,8 @@ import { prepare } from './prepare.ts';
 import { report } from './result.ts';
 import { createRun, type Folders, foldersBelow, type Run } from './run.ts';
 
+/** Put in by the build. */
+const version = process.env.DBBACKUP_VERSION ?? 'development';
 const secrets = new Secrets();
 const log = createLog(secrets);
 const messagePath = process.env['TERMINATION_LOG'] ?? '/dev/termination-log';
@@ -30,7 +31,7 @@ function tell(result: Result): void {
 
 function decode(folders: Folders): Run {
   try {
-    const rest = { folders, version: product.version, now: () => new Date(), log, secrets, signal: callOff.signal };
+    const rest = { folders, version, now: () => new Date(), log, secrets, signal: callOff.signal };
     return createRun(decodeTask(process.env), rest);
   } catch (error) {
     throw new RunError('ConfigInvalid', error instanceof Error ? error.message : String(error));
@@ -83,5 +84,5 @@ await yargs(hideBin(process.argv))
   .command('backup', 'Take the dump to storage, commit it, prune', {}, () => perform(backupWithHeartbeat))
   .demandCommand(1)
   .strict()
-  .version(product.version)
+  .version(version)
   .parseAsync();

@@ -155,7 +155,7 @@ export function decodeFacts(text: string): DumpFacts {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
     const at = line.indexOf('=');
-    if (at > 0) values.set(line.slice(0, at), line.slice(at + 1).slice(0, 256));
+    if (at > 0) values.set(line.slice(0, at), printable(line.slice(at + 1)).slice(0, 128));
   }
   const get = (key: string): string => values.get(key) ?? '';
   return {
@@ -226,10 +226,16 @@ export function encodeResult(result: Result): string {
   return first;
 }
 
+/** Without control characters and halves of characters, each of which JSON would write with six bytes. */
+function printable(text: string): string {
+  return text.toWellFormed().replace(/\p{Cc}/gu, ' ');
+}
+
 function cut(text: string, bytes: number): string {
-  const buffer = Buffer.from(text.replaceAll('\0', ' '));
+  const clean = printable(text);
+  const buffer = Buffer.from(clean);
   return buffer.length <= bytes
-    ? text
+    ? clean
     : `${buffer
         .subarray(0, bytes - 4)
         .toString()
