@@ -84,7 +84,8 @@ export const onlyMainReadsTheEnvironment: Rule = (source) => {
   ];
 };
 
-const escapes = new Set(['skip', 'skipIf', 'runIf', 'only', 'todo', 'fails']);
+// A condition of the machine (runIf) stays honest: the last line of npm test counts what it skipped.
+const escapes = new Set(['skip', 'only', 'todo', 'fails']);
 
 function root(node: unknown): string | undefined {
   if (!isNode(node)) return undefined;
