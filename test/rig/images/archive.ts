@@ -8,7 +8,7 @@ import { withLock } from '../lock.ts';
 import { type Log, withProgress } from '../progress.ts';
 
 /** Older builds stay for clusters that still load them, and so that going back to an older commit is quick. */
-const KEPT = 4;
+const KEPT = 3;
 
 /** A hash over texts and over the contents of files, in this order. */
 export async function hashOf(texts: string[], files: string[] = []): Promise<string> {
