@@ -62,7 +62,7 @@ function setup(backup: DatabaseBackup, lease: Look<Lease | undefined>, clock: Cl
     ['Schedule', spec.schedule === undefined ? 'none' : `${spec.schedule} in ${timeZone}${upcoming}`],
     ['Database', `${database.name} on ${database.host}:${port} (${database.engine}, ${database.image})`],
     ['Storage', storage(backup)],
-    ['Encryption', encryption.age === undefined ? 'none' : `age, ${encryption.age.recipients.length} recipients`],
+    ['Encryption', encryption.age === undefined ? 'none' : recipients(encryption.age.recipients.length)],
     [
       'Retention',
       [
@@ -72,6 +72,10 @@ function setup(backup: DatabaseBackup, lease: Look<Lease | undefined>, clock: Cl
     ],
     ['Lock', lock(leaseName(cluster), lease, clock)],
   ]);
+}
+
+function recipients(count: number): string {
+  return `age, ${count} recipient${count === 1 ? '' : 's'}`;
 }
 
 function storage(backup: DatabaseBackup): string {
