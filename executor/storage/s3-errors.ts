@@ -9,6 +9,8 @@ const reasonsByName: Record<string, Reason> = {
   ExpiredToken: 'StorageAuthFailed',
   ExpiredTokenException: 'StorageAuthFailed',
   InvalidToken: 'StorageAuthFailed',
+  XAdminUserNotFound: 'StorageAuthFailed',
+  XMinioAdminNoSuchUser: 'StorageAuthFailed',
   InvalidClientTokenId: 'StorageAuthFailed',
   UnrecognizedClientException: 'StorageAuthFailed',
   CredentialsProviderError: 'StorageAuthFailed',
