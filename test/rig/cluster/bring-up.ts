@@ -9,7 +9,10 @@ import { startDns, waitForDns } from './dns.ts';
 import { makeNamespaces } from './namespaces.ts';
 import { connect, freeNetwork, hostRoutes } from './network.ts';
 import { startNode, waitForNode } from './node.ts';
-import { type BuiltState, lockFile, rigId, writeState } from './state.ts';
+import { type BuiltState, rigId, writeState } from './state.ts';
+
+/** One for the machine, whatever directory the rigs are kept in: they share its addresses. */
+const ADDRESSES_LOCK = '/run/dbbackup-addresses.lock';
 
 /** The control plane by itself, on the loopback address: seconds, and no rights of root. */
 export async function startAlone(name: string, log: Log): Promise<BuiltState> {
@@ -26,7 +29,7 @@ export async function startAlone(name: string, log: Log): Promise<BuiltState> {
 /** Control plane and node together inside namespaces of their own, where every port is free. */
 export async function startWhole(name: string, log: Log): Promise<BuiltState> {
   // The addresses are taken once the host has routes to them, so two rigs must not look for some at the same time.
-  const { state, network, inside } = await withLock(lockFile('+addresses'), 'taking addresses', log, async () => {
+  const { state, network, inside } = await withLock(ADDRESSES_LOCK, 'taking addresses', log, async () => {
     const network = freeNetwork(rigId(name), await hostRoutes());
     const state: BuiltState = {
       ...{ provider: 'built', name, phase: 'starting', hasNode: true },

@@ -1,5 +1,6 @@
 // The cgroup a rig's pods live under, one for each rig: two kubelets under one root would take each other's pods for
-// orphans and kill them. Written for the old layout (a tree for each controller) and the new one (a single tree).
+// orphans and kill them. Written for the old layout (a tree for each controller),
+// on which it was run, and the new one (a single tree), on which it was not yet.
 import { access, mkdir, readdir, readFile, realpath, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

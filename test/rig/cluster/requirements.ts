@@ -12,12 +12,12 @@ const PLUGIN_DIRECTORIES = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
 
 /** Installs what is missing where it can. Things are looked for by file: a machine may have them from elsewhere. */
 export async function requireForControlPlane(log: Log): Promise<void> {
+  if (process.platform !== 'linux') throw new Error(`the programs run on Linux only, and this is ${process.platform}`);
   if (!(await onProgramPath('openssl'))) await debianPackages(['openssl'], log);
 }
 
 export async function requireForNode(log: Log): Promise<void> {
   const user = process.getuid?.();
-  if (process.platform !== 'linux') throw new Error(`a node runs on Linux only, and this is ${process.platform}`);
   if (user !== 0) throw new Error(`a node needs root, and this is user ${user}; run it with sudo, or use kind`);
   const packages: string[] = [];
   const programs = { containerd: 'containerd', ctr: 'containerd', runc: 'runc', nft: 'nftables', ip: 'iproute2' };
