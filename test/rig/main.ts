@@ -104,7 +104,9 @@ async function up(name: string, node: boolean): Promise<void> {
 async function load(name: string, archive: string): Promise<void> {
   const state = await readState(name);
   if (state?.phase !== 'ready') throw new Error(`no rig "${name}" is up; npm run rig -- up`);
-  const cluster = await startCluster({ name, node: state.hasNode, log });
+  // The rig is meant, also where DBBACKUP_KUBECONFIG names a cluster: this may be what DBBACKUP_IMAGE_LOAD runs.
+  const env = { ...process.env, DBBACKUP_KUBECONFIG: '' };
+  const cluster = await startCluster({ name, node: state.hasNode, log, env });
   await cluster.loadImage(archive);
 }
 
