@@ -69,13 +69,25 @@ export function resolveCron(text: string, seed: string): string {
 }
 
 function resolveField(field: Field, text: string, seed: string): string {
-  return text
-    .split(',')
-    .map((item) => {
-      if (item === '') throw new ScheduleError(`empty list item in ${field.name} "${text}"`, 'remove the extra comma');
-      return resolveItem(field, item, seed);
-    })
-    .join(',');
+  const items = text.split(',').map((item) => {
+    if (item === '') throw new ScheduleError(`empty list item in ${field.name} "${text}"`, 'remove the extra comma');
+    return resolveItem(field, item, seed);
+  });
+  if (items.includes('*')) return '*';
+  const values = items.flatMap((item) => valuesOf(field, item));
+  const distinct = [...new Set(values)].sort((a, b) => a - b);
+  // cron-parser refuses a value that is named twice, as in 1-5,3 or 0,7.
+  return distinct.length === values.length ? items.join(',') : distinct.join(',');
+}
+
+/** The values of a resolved item; Sunday is 0. */
+function valuesOf(field: Field, item: string): number[] {
+  const [range = '', step = '1'] = item.split('/');
+  const [from, to = from] = range === '*' ? [field.min, field.max] : range.split('-').map(Number);
+  const values: number[] = [];
+  for (let value = from ?? 0; value <= (to ?? 0); value += Number(step))
+    values.push(field.name === 'day of week' ? value % 7 : value);
+  return values;
 }
 
 function resolveItem(field: Field, item: string, seed: string): string {
@@ -84,7 +96,8 @@ function resolveItem(field: Field, item: string, seed: string): string {
   const size = field.max - field.min + 1;
   const step = stepText === undefined ? undefined : readStep(field, item, stepText, size);
   if (range === 'H') return hashed(field, seed, step);
-  if (range === '*') return step === undefined ? '*' : `*/${step}`;
+  // As in Vixie cron and Kubernetes */1 is the star itself; with both kinds of day restricted it would be one of two.
+  if (range === '*') return step === undefined || step === 1 ? '*' : `*/${step}`;
   const [fromText = '', toText, ...more] = range.split('-');
   if (more.length > 0) throw new ScheduleError(`"${item}" in ${field.name} is not a range`, 'write it as a-b');
   const from = readValue(field, fromText);
