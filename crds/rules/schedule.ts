@@ -2,7 +2,7 @@
 // cron-parser counts on the wall clock alone (in UTC, where days are even); what a wall clock means in a zone is decided here.
 import { type CronExpression, CronExpressionParser } from 'cron-parser';
 import { resolveCron, ScheduleError } from './cron.ts';
-import { instantOf, isZone, nearTransition, offsetAt, transition } from './zone.ts';
+import { instantOf, isZone, offsetAt, transition } from './zone.ts';
 
 export interface Schedule {
   /** Five fields with @ names and H resolved. */
@@ -76,8 +76,8 @@ function nextReal(nextWall: (wall: number) => number | undefined, zone: string, 
 
 /** Any other schedule is local: every matching wall clock runs once, moved out of gaps, at its first occurrence. */
 function nextLocal(nextWall: (wall: number) => number | undefined, zone: string, after: number): number | undefined {
+  // A later wall clock never has an earlier instant, so none before this one is due after it.
   let wall = after + offsetAt(after, zone);
-  if (nearTransition(after, zone)) wall -= 1.1 * day; // A window may have been moved forward out of a gap.
   for (;;) {
     const found = nextWall(wall);
     if (found === undefined || found - after > horizon + day) return undefined;

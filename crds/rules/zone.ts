@@ -51,11 +51,6 @@ export function offsetAt(instant: number, zone: string): number {
   return wall - Math.floor(instant / 1000) * 1000;
 }
 
-/** Whether the zone's offset differs within about a day of the instant. */
-export function nearTransition(instant: number, zone: string): boolean {
-  return offsetAt(instant - 1.1 * day, zone) !== offsetAt(instant + 1.1 * day, zone);
-}
-
 /** The first instant in (from, to] at which the offset is no longer that of `from`; to the second. */
 export function transition(from: number, to: number, zone: string): number {
   const before = offsetAt(from, zone);
