@@ -57,19 +57,23 @@ export function parseSchedule(text: string, zone: string, seed: string): Schedul
 /** Hours that all match are a wildcard: every real instant that matches counts, gaps have none, repeated hours have theirs twice. */
 function nextReal(nextWall: (wall: number) => number | undefined, zone: string, after: number): number | undefined {
   let from = after;
-  // At most a change of offset a step; zones have a few a year and the horizon is five years.
+  let wall = from + offsetAt(from, zone);
+  // A step passes a change of offset or a stretch without a window; there are a few of each before the horizon.
   for (let step = 0; step < 64; step++) {
+    const found = nextWall(wall);
+    if (found === undefined) return undefined;
     const offset = offsetAt(from, zone);
-    const wall = nextWall(from + offset);
-    if (wall === undefined) return undefined;
-    const instant = wall - offset;
-    if (offsetAt(instant, zone) === offset) return instant;
-    const change = transition(from, instant, zone);
-    from = change - 1000;
-    const changed = offsetAt(change, zone);
-    const atChange = nextWall(change + changed - 1000);
-    if (atChange !== undefined && offsetAt(atChange - changed, zone) === changed) return atChange - changed;
-    from = change;
+    const instant = found - offset;
+    // A change turns the clock back by a day at the most: further away than that no hour of here or there is repeated.
+    const near = Math.min(instant, from + 2.2 * day);
+    if (offsetAt(near, zone) !== offset) {
+      from = transition(from, near, zone);
+      wall = from + offsetAt(from, zone) - 1000; // The first instant after the change counts too.
+    } else if (near === instant) return instant;
+    else {
+      from = instant - 1.1 * day;
+      wall = from + offsetAt(from, zone);
+    }
   }
   return undefined;
 }
