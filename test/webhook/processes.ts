@@ -39,7 +39,7 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
 }
 
 /** @param name distinguishes clusters of one process; named so that what a killed run left is found and removed */
-export async function startAdmissionCluster(name: 'webhook' | 'kustomize'): Promise<AdmissionCluster> {
+export async function startAdmissionCluster(name: 'webhook' | 'kustomize' | 'policies'): Promise<AdmissionCluster> {
   const { state, started } = await startBuilt(`test-${name}-${process.pid}`, false, log);
   const directory = await mkdtemp(path.join(tmpdir(), 'dbbackup-admission-'));
   return new AdmissionCluster(builtCluster(state, started, log), directory, await binary('kubectl', log));
