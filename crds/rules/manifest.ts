@@ -1,5 +1,5 @@
 // The manifest beside every snapshot: its commit record. It is written last, create-only; a data object without it is no snapshot.
-import type { Owner } from './names.ts';
+import { dataSuffix, type Owner } from './names.ts';
 
 export interface Manifest {
   formatVersion: 1;
@@ -42,7 +42,7 @@ export function encodeManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-const digest = /^[0-9a-f]{64}$/;
+const isDigest = (value: unknown): boolean => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 const isSize = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
 /** Reads a manifest that anyone may have edited. Throws an Error that says what is wrong; nothing is assumed about the rest. */
@@ -61,11 +61,12 @@ export function decodeManifest(text: string, expectedKey: string): Manifest {
   const owner = value.owner;
   if (typeof owner?.clusterUid !== 'string' || typeof owner.namespace !== 'string' || typeof owner.name !== 'string')
     throw fail('it names no owner');
-  if (!digest.test(value.storedSha256 ?? '') || !digest.test(value.plainSha256 ?? ''))
-    throw fail('a digest is missing');
+  if (!isDigest(value.storedSha256) || !isDigest(value.plainSha256)) throw fail('a digest is missing');
   if (!isSize(value.storedSize) || !isSize(value.plainSize)) throw fail('a size is missing');
   for (const field of ['id', 'time', 'dumpStartedAt', 'jobUid', 'cluster', 'database'] as const)
     if (typeof value[field] !== 'string') throw fail(`${field} is missing`);
+  if (expectedKey.split('/').at(-1) !== `${value.id}${dataSuffix}`)
+    throw fail(`it has the id of another, ${JSON.stringify(value.id)}`);
   for (const field of ['time', 'dumpStartedAt'] as const)
     if (Number.isNaN(Date.parse(value[field] ?? ''))) throw fail(`${field} is not a time`);
   return value as Manifest;
