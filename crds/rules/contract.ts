@@ -122,15 +122,15 @@ export function decodeTask(env: Readonly<Record<string, string | undefined>>): D
   const text = env[taskVariable];
   if (text === undefined || text === '')
     throw new Error(`read ${taskVariable}: it is not set: start this program as a Job of dbbackup`);
-  let task: Task;
+  let task: Task | null;
   try {
-    task = JSON.parse(text) as Task;
+    task = JSON.parse(text) as Task | null;
   } catch {
     throw new Error(`read ${taskVariable}: it is not JSON: start this program as a Job of dbbackup`);
   }
-  if (task.version !== 1)
+  if (task?.version !== 1)
     throw new Error(
-      `read ${taskVariable}: version ${JSON.stringify(task.version)}: this executor understands 1; use controller and executor of one release`,
+      `read ${taskVariable}: version ${JSON.stringify(task?.version)}: this executor understands 1; use controller and executor of one release`,
     );
   const jobUid = env[jobUidVariable] ?? '';
   if (jobUid === '') throw new Error(`read ${jobUidVariable}: it is not set: start this program as a Job of dbbackup`);
@@ -249,11 +249,38 @@ export function decodeResult(message: string): Result | undefined {
   if (run === undefined) return undefined;
   if (run['outcome'] === 'Failed' && typeof run['reason'] === 'string') {
     const reason: Reason = isReason(run['reason']) ? run['reason'] : 'Unknown';
-    return { run: { outcome: 'Failed', reason, message: String(run['message'] ?? '') }, ...inventoryOf(second) };
+    const message = typeof run['message'] === 'string' ? run['message'] : '';
+    return { run: { outcome: 'Failed', reason, message }, ...inventoryOf(second) };
   }
-  if (run['outcome'] !== 'Succeeded' || typeof run['id'] !== 'string' || typeof run['key'] !== 'string')
-    return undefined;
-  return { run: run as unknown as Success, ...inventoryOf(second) };
+  return isSuccess(run) ? { run, ...inventoryOf(second) } : undefined;
+}
+
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
+/** Every field is there, in the form that status takes: the API server would refuse the write, and the run would never end. */
+function isSuccess(run: object): run is Success {
+  const {
+    outcome,
+    id,
+    key,
+    size,
+    storedSize,
+    sha256,
+    dumpStartedAt,
+    durationSeconds,
+    engineVersion,
+    identity,
+    encrypted,
+  } = run as Partial<Record<keyof Success, unknown>>;
+  return (
+    outcome === 'Succeeded' &&
+    [id, key, sha256, engineVersion, identity].every((value) => typeof value === 'string') &&
+    [size, storedSize, durationSeconds].every(isWhole) &&
+    typeof encrypted === 'boolean' &&
+    typeof dumpStartedAt === 'string' &&
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(dumpStartedAt) &&
+    !Number.isNaN(Date.parse(dumpStartedAt))
+  );
 }
 
 function inventoryOf(line: string | undefined): { inventory?: Inventory } {
@@ -262,11 +289,10 @@ function inventoryOf(line: string | undefined): { inventory?: Inventory } {
   if (value === undefined || !Array.isArray(list)) return {};
   const snapshots = list
     .filter(
-      (entry): entry is [string, number] =>
-        Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number',
+      (entry): entry is [string, number] => Array.isArray(entry) && typeof entry[0] === 'string' && isWhole(entry[1]),
     )
     .map(([id, size]) => ({ id, size }));
-  const number = (key: string): number => (typeof value[key] === 'number' ? value[key] : 0);
+  const number = (key: string): number => (isWhole(value[key]) ? value[key] : 0);
   const pruneError = typeof value['pruneError'] === 'string' ? value['pruneError'] : '';
   return {
     inventory: {

@@ -201,10 +201,12 @@ describe('following', () => {
     });
 
     it('is told by its Job and pod', async () => {
+      const stored = '"id":"i","key":"k","size":4096,"storedSize":2048,"sha256":"","encrypted":true';
+      const dumped = '"dumpStartedAt":"2025-03-28T02:00:09Z","durationSeconds":1,"engineVersion":"16.4","identity":""';
       const kube = {
         ...states(backup(), asked(later)),
         jobsOf: async () => [job('orders-t-1', 'job-1', '2025-03-28T02:00:06Z', { status: done })],
-        podsOf: async () => [ended('{"outcome":"Succeeded","id":"i","key":"k","storedSize":2048}')],
+        podsOf: async () => [ended(`{"outcome":"Succeeded",${stored},${dumped}}`)],
       };
       const here = world(kube);
       await trigger(here, waiting);
