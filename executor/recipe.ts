@@ -22,7 +22,7 @@ export function recipe({ id, engine, compression, encryption, storedSha256 }: Fa
   ];
   if (encryption === 'age')
     lines.push(
-      `age -d -i "\${AGE_IDENTITY:?set AGE_IDENTITY to the file of an age identity}" -o ${id}.packed "$file"`,
+      `age -d -i "\${AGE_IDENTITY_FILE:?set AGE_IDENTITY_FILE to the file of an age identity}" -o ${id}.packed "$file"`,
       `file=${id}.packed`,
     );
   if (compression === 'zstd') lines.push(`zstd -d -q -f -o ${id}.dump "$file"`, `file=${id}.dump`);

@@ -19,7 +19,7 @@ export function run(draft: Draft): void {
     record(draft, outcome, job);
     return;
   }
-  const working = observed.pods.some((pod) => pod.status?.phase === 'Running');
+  const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
   status.phase = working ? 'Running' : 'Pending';
   watchStart(draft, job);
 }

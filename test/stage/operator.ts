@@ -7,8 +7,12 @@ const overlay = fileURLToPath(new URL('../../kustomize/overlays/dev', import.met
 
 export const operatorNamespace = 'dbbackup-system';
 
-export async function deployOperator(kubectl: Kubectl): Promise<void> {
-  await kubectl(['apply', '-k', overlay, '--server-side']);
+export async function deployOperator(kubectl: Kubectl, { startTimeoutSeconds = 600 } = {}): Promise<void> {
+  const rendered = await kubectl(['kustomize', overlay]);
+  const flag = '--start-timeout-seconds=';
+  if (!rendered.includes(`${flag}600`))
+    throw new Error(`render ${overlay}: the controller has no ${flag}600 to replace`);
+  await kubectl(['apply', '--server-side', '-f', '-'], rendered.replace(`${flag}600`, `${flag}${startTimeoutSeconds}`));
   await operatorIsReady(kubectl);
 }
 

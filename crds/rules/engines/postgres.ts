@@ -71,5 +71,5 @@ export const postgres: Engine = {
   ],
   // Owners and grants as dumped; PG_RESTORE_ARGS='--no-owner --no-acl' where the target lacks the roles of the source.
   restoreCommand: 'pg_restore --exit-on-error --single-transaction ${PG_RESTORE_ARGS:-} --dbname= "$dump"',
-  restoreTools: ['pg_restore'],
+  restoreTools: ['psql', 'pg_restore'],
 };
