@@ -31,7 +31,7 @@ export const reasons = {
     fix: 'check spec.database.host and port, the Service behind them and network policies',
   },
   DatabaseAuthFailed: {
-    exitCode: 13,
+    exitCode: 31, // Not 13: Node ends with that by itself when it waits at the top level for what never comes.
     permanent: true,
     sentence: 'The database refused the login',
     fix: 'check user name and password in the Secret of spec.database.auth',
