@@ -1,7 +1,7 @@
 // A backup's pod outside a cluster: the real executor as a process, the real dump script in a process namespace of its own, and the
 // folders that they share. What Kubernetes would do between them is done here.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -95,10 +95,17 @@ export class Pod {
     this.#jobUid = jobUid;
   }
 
-  /** @param keys files of the storage's Secret */
-  static async create(task: Task, keys: Record<string, string>, jobUid = 'job-1'): Promise<Pod> {
+  /**
+   * @param keys files of the storage's Secret
+   * @param volume a folder of another pod to be the claim's volume here too
+   */
+  static async create(task: Task, keys: Record<string, string>, jobUid = 'job-1', volume?: string): Promise<Pod> {
     const pod = new Pod(await mkdtemp(join(tmpdir(), 'dbbackup-pod-')), task, jobUid);
     for (const path of Object.values(paths)) await mkdir(pod.path(path), { recursive: true });
+    if (volume !== undefined) {
+      await rmdir(pod.path(paths.volume));
+      await symlink(volume, pod.path(paths.volume));
+    }
     await writeFile(pod.message, '');
     for (const [name, value] of Object.entries(keys)) await writeFile(join(pod.path(paths.storageSecret), name), value);
     return pod;

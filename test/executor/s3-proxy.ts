@@ -1,0 +1,95 @@
+// A plain HTTP proxy between the executor and a real S3 server that does what networks and stores do: lose an answer, refuse, cut, garble,
+// keep another time, stand still. Requests keep their Host header, so their signatures hold.
+import { createServer, type IncomingMessage, request as onwardRequest, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface Request {
+  method: string;
+  /** Path and query. */
+  path: string;
+  /** How many with this method and path have come, this one included. */
+  number: number;
+}
+
+export type Fault =
+  | 'pass'
+  /** The server does it, the client never hears of it. */
+  | 'lose-answer'
+  /** The connection breaks before the server sees anything. */
+  | 'reset'
+  /** Nothing happens any more. */
+  | 'hang'
+  /** A bit of the body is turned round. */
+  | 'flip'
+  | { status: number; body: string };
+
+export interface S3Proxy {
+  endpoint: string;
+  /** Asked for each request before it is sent on. */
+  onRequest: (request: Request) => Fault | Promise<Fault>;
+  /** Asked when the server has answered and the client has not heard of it yet. */
+  onAnswer: (request: Request) => void | Promise<void>;
+  /** Milliseconds added to the server's Date. */
+  clockOffset: number;
+  seen: Request[];
+  stop(): Promise<void>;
+}
+
+async function bodyOf(message: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
+  const server = createServer((request, response) => {
+    serve(request, response).catch(() => response.destroy());
+  });
+  const proxy: S3Proxy = {
+    endpoint: '',
+    onRequest: () => 'pass',
+    onAnswer: () => {},
+    clockOffset: 0,
+    seen: [],
+    stop: async () => {
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+
+  function note(incoming: IncomingMessage): Request {
+    const { method = 'GET', url: path = '' } = incoming;
+    const before = proxy.seen.filter((one) => one.method === method && one.path === path).length;
+    const request = { method, path, number: before + 1 };
+    proxy.seen.push(request);
+    return request;
+  }
+
+  async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const request = note(incoming);
+    const body = await bodyOf(incoming);
+    const fault = await proxy.onRequest(request);
+    if (fault === 'hang') return;
+    if (fault === 'reset') return void response.destroy();
+    if (typeof fault === 'object') return void response.writeHead(fault.status).end(fault.body);
+    if (fault === 'flip') body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
+    const answer = await forward(incoming, body);
+    const content = await bodyOf(answer);
+    await proxy.onAnswer(request);
+    if (fault === 'lose-answer') return void response.destroy();
+    const date = new Date(Date.parse(answer.headers.date ?? '') + proxy.clockOffset).toUTCString();
+    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date }).end(content);
+  }
+
+  function forward({ method, url, headers }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
+    return new Promise((done, fail) => {
+      const onward = onwardRequest(new URL(url ?? '', upstream), { method, headers }, done);
+      onward.on('error', fail);
+      onward.end(body);
+    });
+  }
+
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  proxy.endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return proxy;
+}
