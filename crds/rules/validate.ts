@@ -25,10 +25,15 @@ export function sentence(finding: Finding): string {
 
 type Rule = (next: DatabaseBackup, old: DatabaseBackup | undefined) => Finding[];
 
-const show = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? 'nothing';
+function show(value: unknown): string {
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? 'nothing';
+  } catch {
+    text = 'a nest too deep to be shown';
+  }
   return text.length <= 80 ? text : `${text.slice(0, 76)}..."`;
-};
+}
 
 const error = (field: string, value: unknown, message: string, fix: string): Finding => ({
   field,
@@ -185,6 +190,17 @@ function levelRule(compression: DatabaseBackup['spec']['compression']): Finding[
   return [];
 }
 
+/** More than any maxLength of the schema. Beyond it maxLength has said enough: on a megabyte a pattern may take minutes. */
+const longestMatched = 1024;
+
+function boundedPattern(pattern: string, flags: string): { test(text: string): boolean } {
+  const expression = new RegExp(pattern, flags);
+  return {
+    test: (text) => text.length > longestMatched || expression.test(text),
+    toString: () => String(expression), // ajv tells one from another by it.
+  };
+}
+
 let compiled: ReturnType<Ajv['compile']> | undefined;
 
 /** The CRD's own schema as a validator, compiled at first use. */
@@ -194,6 +210,7 @@ function schemaValidator(): ReturnType<Ajv['compile']> {
     strict: false,
     verbose: true,
     formats: { int32: true, int64: true, 'date-time': true },
+    code: { regExp: Object.assign(boundedPattern, { code: 'boundedPattern' }) },
   }).compile(schema);
   return compiled;
 }
@@ -242,9 +259,12 @@ export function validate(next: unknown, old?: DatabaseBackup): Finding[] {
   const findings = ok ? [] : (check.errors ?? []).map(fromSchema);
   if (next === null || typeof next !== 'object' || spec(next) === null || typeof spec(next) !== 'object')
     return findings;
+  const { metadata } = next as { metadata?: unknown };
+  if (metadata === undefined) findings.push(error('metadata', undefined, 'is required', 'add metadata with a name'));
+  const named = { ...next, metadata: metadata ?? {} } as DatabaseBackup;
   for (const rule of rules) {
     try {
-      findings.push(...rule(next as DatabaseBackup, old));
+      findings.push(...rule(named, old));
     } catch (cause) {
       // A rule may stumble over a shape that the schema has named already; without such a finding it is a bug.
       if (findings.length === 0) throw cause;
