@@ -4,9 +4,10 @@
 const formats = new Map<string, Intl.DateTimeFormat>();
 const day = 86_400_000;
 
-/** One formatter a zone, made once: they are slow to make and quick to use. */
+/** One formatter a zone, made once: they are slow to make and quick to use. Case is no difference, so there are some 600 at the most. */
 function formatOf(zone: string): Intl.DateTimeFormat {
-  const known = formats.get(zone);
+  const key = zone.toLowerCase();
+  const known = formats.get(key);
   if (known !== undefined) return known;
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone: zone,
@@ -21,7 +22,7 @@ function formatOf(zone: string): Intl.DateTimeFormat {
     minute: '2-digit',
     second: '2-digit',
   });
-  formats.set(zone, format);
+  formats.set(key, format);
   return format;
 }
 
