@@ -9,8 +9,8 @@ import {
   type Task,
 } from '../crds/rules/contract.ts';
 import { effective } from '../crds/rules/effective.ts';
-import { engines } from '../crds/rules/engines/engine.ts';
 import { dumpScript } from '../crds/rules/engines/script.ts';
+import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, specHash, version } from '../crds/rules/names.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
 import { clusterLabel, managedByLabels } from './labels.ts';

@@ -4,7 +4,6 @@ import { hostname } from 'node:os';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { labels } from '../crds/rules/names.ts';
-import { release } from '../crds/rules/release.ts';
 import { kubeOf, type WatchedKind, watched } from './kube.ts';
 import { clusterLabel } from './labels.ts';
 import { lead } from './leader.ts';
@@ -18,6 +17,8 @@ import { keyOf, Reflector } from './watch.ts';
 import { Wiring } from './wiring.ts';
 
 const { env } = process;
+/** Put in by the build. */
+const release = process.env.DBBACKUP_VERSION ?? 'development';
 const options = readOptions(
   process.argv.slice(2),
   {

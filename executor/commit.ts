@@ -1,7 +1,7 @@
 // Makes a stored dump a snapshot: the manifest is written last, and only while the data object is there in its full size.
 
 import type { Success } from '../crds/rules/contract.ts';
-import { engines } from '../crds/rules/engines/engine.ts';
+import { engines } from '../crds/rules/engines/table.ts';
 import { decodeManifest, encodeManifest, type Manifest } from '../crds/rules/manifest.ts';
 import { dataKey, manifestKey } from '../crds/rules/names.ts';
 import { RunError } from './errors.ts';
@@ -70,15 +70,15 @@ async function confirm(storage: Storage, { key, storedSize }: Manifest): Promise
     );
 }
 
-/** Writes the manifest. One that is there already is ours when the answer to its first write was lost. */
+/** Writes the manifest. A write that seems to have failed is looked up: its answer may have been lost. */
 async function putManifest(storage: Storage, key: string, text: string): Promise<void> {
   try {
     await storage.putSmall(key, text);
   } catch (error) {
+    const there = await storage.getSmall(key, manifestLimit).catch(() => undefined);
+    if (there?.toString('utf8') === text) return;
     if (!(error instanceof ObjectExists)) throw error;
-    const there = (await storage.getSmall(key, manifestLimit))?.toString('utf8');
-    if (there !== text)
-      throw new RunError('UploadFailed', `put "${key}": another manifest has this name; the next run takes a new one`);
+    throw new RunError('UploadFailed', `put "${key}": another manifest has this name; the next run takes a new one`);
   }
 }
 

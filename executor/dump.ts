@@ -1,7 +1,7 @@
 // The dump as a stream that ends only when the dump is whole: it ran to its end, said so with exit code 0, wrote something, and its
 // last byte is where the format says. Anything else ends it with an error, so that what reads it stores nothing.
 import { setTimeout as pause } from 'node:timers/promises';
-import { engines } from '../crds/rules/engines/engine.ts';
+import { engines } from '../crds/rules/engines/table.ts';
 import { RunError } from './errors.ts';
 import { type DumpExit, readExit, runFile } from './exchange.ts';
 import { readFifo } from './fifo.ts';

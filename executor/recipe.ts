@@ -1,5 +1,5 @@
 // How a snapshot is restored with stock tools alone, as the manifest tells it: shell lines to be run where the snapshot's file is.
-import { engines } from '../crds/rules/engines/engine.ts';
+import { engines } from '../crds/rules/engines/table.ts';
 import type { Manifest } from '../crds/rules/manifest.ts';
 import { dataSuffix } from '../crds/rules/names.ts';
 

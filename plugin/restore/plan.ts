@@ -1,7 +1,7 @@
 // Everything that a restore of one snapshot by hand needs to know, computed from the DatabaseBackup. Pure.
 import type { DatabaseBackup, S3StorageSpec } from '../../crds/databasebackup.gen.ts';
 import { effective } from '../../crds/rules/effective.ts';
-import { type EngineName, engines } from '../../crds/rules/engines/engine.ts';
+import { type EngineName, engines } from '../../crds/rules/engines/table.ts';
 import type { Snapshot } from '../snapshots.ts';
 
 export type Place =

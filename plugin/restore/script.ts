@@ -1,5 +1,5 @@
 // The POSIX shell script of `restore-locate -o shell`: it restores one snapshot with stock tools and without dbbackup. Pure.
-import { engines } from '../../crds/rules/engines/engine.ts';
+import { engines } from '../../crds/rules/engines/table.ts';
 import type { Plan } from './plan.ts';
 import { quote } from './quote.ts';
 import { fetching } from './script-storage.ts';

@@ -1,5 +1,5 @@
 // How each engine's own client names the database to restore into, in the words of a shell and of a person.
-import type { EngineName } from '../../crds/rules/engines/engine.ts';
+import type { EngineName } from '../../crds/rules/engines/table.ts';
 
 export interface Target {
   /** Shell text for the end of "restored snapshot x into ...". */

@@ -1,5 +1,4 @@
-// What dbbackup needs to know of a kind of database, and the table of the kinds it knows.
-import { postgres } from './postgres.ts';
+// What dbbackup needs to know of a kind of database.
 
 /** Watches a dump pass and knows whether it is whole. */
 export interface EndMarker {
@@ -30,7 +29,3 @@ export interface Engine {
   /** Programs that the restore needs. */
   restoreTools: string[];
 }
-
-export const engines = { postgres } as const satisfies Record<string, Engine>;
-
-export type EngineName = keyof typeof engines;
