@@ -9,8 +9,9 @@ import { type Cluster, startCluster } from '../rig/cluster/cluster.ts';
 import { buildImages } from '../rig/images/images.ts';
 import { differences, fingerprintSql } from '../stage/fingerprint.ts';
 import { type Kubectl, kubectlOf } from '../stage/kubectl.ts';
-import { database, store } from '../stage/manifests.ts';
+import { database } from '../stage/manifests.ts';
 import { deployOperator } from '../stage/operator.ts';
+import { restoreVariables } from '../stage/restore.ts';
 import { seed } from '../stage/seed.ts';
 import { createTeam, type Team } from '../stage/team.ts';
 import { waitFor } from '../wait.ts';
@@ -85,15 +86,7 @@ async function showRestore(team: Team, tools: Tools, env: NodeJS.ProcessEnv): Pr
   await team.inDatabase(['createdb', '-U', database.user, copy]);
   const restore = {
     ...env,
-    PGHOST: '127.0.0.1',
-    PGPORT: String(team.forwards.database.port),
-    PGUSER: database.user,
-    PGPASSWORD: database.password,
-    PGDATABASE: copy,
-    AWS_ACCESS_KEY_ID: store.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: store.secretAccessKey,
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${team.forwards.store.port}`,
-    AGE_IDENTITY_FILE: tools.identity,
+    ...restoreVariables(team, copy, tools.identity),
   };
   say(
     `with PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE=${copy}, the store's AWS_ variables and AGE_IDENTITY_FILE set`,

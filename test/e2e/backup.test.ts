@@ -9,7 +9,8 @@ import { annotations } from '../../crds/rules/names.ts';
 import { prepareTools, type Tools } from '../demo/tools.ts';
 import { run } from '../rig/command.ts';
 import { differences, fingerprintSql } from '../stage/fingerprint.ts';
-import { database, store } from '../stage/manifests.ts';
+import { database } from '../stage/manifests.ts';
+import { restoreVariables } from '../stage/restore.ts';
 import { getBackup, runEnd, trigger } from '../stage/runs.ts';
 import { seed } from '../stage/seed.ts';
 import { backupOf, createTeam, type Team } from '../stage/team.ts';
@@ -77,15 +78,7 @@ describe('a backup to S3', () => {
     await run(['sh', '-c', `kubectl dbbackup -n ${namespace} restore-locate orders -o shell | sh`], {
       env: {
         ...env(),
-        PGHOST: '127.0.0.1',
-        PGPORT: String(team.forwards.database.port),
-        PGUSER: database.user,
-        PGPASSWORD: database.password,
-        PGDATABASE: copy,
-        AWS_ACCESS_KEY_ID: store.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: store.secretAccessKey,
-        AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${team.forwards.store.port}`,
-        AGE_IDENTITY_FILE: tools.identity,
+        ...restoreVariables(team, copy, tools.identity),
       },
     });
     await expectSame(copy);
