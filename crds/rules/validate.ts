@@ -193,7 +193,7 @@ function levelRule(compression: DatabaseBackup['spec']['compression']): Finding[
 /** More than any maxLength of the schema. Beyond it maxLength has said enough: on a megabyte a pattern may take minutes. */
 const longestMatched = 1024;
 
-function boundedPattern(pattern: string, flags: string): { test(text: string): boolean } {
+function boundedPattern(pattern: string, flags: string): { test(text: string): boolean; toString(): string } {
   const expression = new RegExp(pattern, flags);
   return {
     test: (text) => text.length > longestMatched || expression.test(text),
