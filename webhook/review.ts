@@ -34,6 +34,11 @@ export class MalformedReview extends Error {
 /** A list of 50,000 recipients is wrong 50,000 times; the first few say it all and the answer stays small. */
 const maxFindings = 50;
 
+/** Longer than any field may be. Some patterns of the schema take the square of a text's length here, which they never do in the API server. */
+const maxTextLength = 4096;
+/** More than any list may have. Each item that is wrong costs a finding of a few kilobytes, and 3 MiB hold a million items. */
+const maxItems = 1000;
+
 type Fields = Record<string, unknown>;
 
 function fields(value: unknown, what: string): Fields {
@@ -79,19 +84,36 @@ function decide(half: Half, request: Fields): Omit<Answer, 'uid'> {
   // Rules grow stricter with time: an object they would refuse today can still be labelled, and let go.
   if (next.metadata.deletionTimestamp !== undefined) return { allowed: true };
   if (old !== undefined && canonical({ spec: next.spec }) === canonical({ spec: old.spec })) return { allowed: true };
-  return half === 'mutate' ? mutate(next, old) : judge(next, validate(next, old));
+  return half === 'mutate' ? mutate(next, old) : judge(next, findingsOf(next, old));
 }
 
 function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Answer, 'uid'> {
   const cluster = hasSpec(next) ? missingCluster(next, old) : undefined;
   const final = cluster === undefined ? next : withCluster(next, cluster);
-  const findings = validate(final, old);
+  const findings = findingsOf(final, old);
   const warnings = findings.filter(({ severity }) => severity === 'warning').slice(0, maxFindings);
   // The API server would show the warnings of both halves, so only this one gives them.
   const answer = { ...judge(final, findings), ...(warnings.length === 0 ? {} : { warnings: warnings.map(sentence) }) };
   if (!answer.allowed || cluster === undefined) return answer;
   const patch = Buffer.from(JSON.stringify(clusterPatch(cluster))).toString('base64');
   return { ...answer, patchType: 'JSONPatch', patch };
+}
+
+function findingsOf(next: DatabaseBackup, old: DatabaseBackup | undefined): Finding[] {
+  const tooLong = overlong(next.spec, 'spec');
+  return tooLong.length > 0 ? tooLong : validate(next, old);
+}
+
+/** What no field could hold ends the review before the schema meets it. */
+function overlong(value: unknown, field: string): Finding[] {
+  const tooLong = (limit: string): Finding[] => [
+    { field, severity: 'error', message: `is longer than ${limit}`, fix: 'shorten it' },
+  ];
+  if (typeof value === 'string' && value.length > maxTextLength) return tooLong(`${maxTextLength} characters`);
+  if (Array.isArray(value) && value.length > maxItems) return tooLong(`${maxItems} items`);
+  if (typeof value !== 'object' || value === null) return [];
+  const place = (key: string): string => (Array.isArray(value) ? `${field}[${key}]` : `${field}.${key}`);
+  return Object.entries(value).flatMap(([key, item]) => overlong(item, place(key)));
 }
 
 function judge(next: DatabaseBackup, findings: Finding[]): Omit<Answer, 'uid'> {

@@ -60,12 +60,30 @@ describe.each(['mutate', 'validate'] as const)('%s', (half) => {
   });
 
   test('keeps the answer small however much is wrong', () => {
-    const recipients = Array.from({ length: 5000 }, () => 'age1wrong');
+    const recipients = Array.from({ length: 1000 }, () => 'age1wrong');
     const answer = review(half, reviewOf({ object: backup({ encryption: { age: { recipients } } }) }));
     const lines = statusOf(answer).message.split('\n');
     expect(lines).toHaveLength(51);
     expect(lines.at(-1)).toMatch(/^and \d+ more$/);
     expect(statusOf(answer).details.causes).toHaveLength(50);
+  });
+
+  test('answers at once to a text on which a pattern would take days', () => {
+    const host = `${':'.repeat(2_900_000)}!`;
+    const answer = review(half, reviewOf({ object: backup({ database: database({ host }) }) }));
+    expect(statusOf(answer).message).toBe('spec.database.host: is longer than 4096 characters; shorten it');
+  });
+
+  test('answers at once to a list with more items than memory has findings for', () => {
+    const recipients = Array.from({ length: 700_000 }, () => '');
+    const answer = review(half, reviewOf({ object: backup({ encryption: { age: { recipients } } }) }));
+    expect(statusOf(answer).message).toBe('spec.encryption.age.recipients: is longer than 1000 items; shorten it');
+  });
+
+  test('takes a text of the greatest length that reaches the patterns', () => {
+    const host = `${':'.repeat(4095)}!`;
+    const answer = review(half, reviewOf({ object: backup({ database: database({ host }) }) }));
+    expect(statusOf(answer).message).toContain('spec.database.host: ');
   });
 
   test('lets a deletion and a status write pass, whatever the object', () => {
