@@ -1,46 +1,18 @@
-// Storage in a directory of a mounted volume. A file appears under its name only when it is whole and on the disk.
+// Storage in a directory of a mounted volume.
 import { constants, type Dirent } from 'node:fs';
-import { type FileHandle, link, lstat, open, readdir, rename, unlink } from 'node:fs/promises';
+import { lstat, open, readdir, unlink } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type { DirectoryTask } from '../../crds/rules/contract.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
 import { codeOf, RunError, toRunError } from '../errors.ts';
 import { Folders } from './folders.ts';
 import { ObjectExists, type PendingUpload, type PutOptions, type Storage, type StoredObject } from './storage.ts';
+import { nameOfPartial, syncFolder, writeNothing, writeWhole } from './whole-file.ts';
 
-const fileMode = 0o640;
 const readBytes = 1_048_576;
-/** `.<name>.part` beside the file that it becomes. */
-const partialName = /^\.(.+)\.part$/;
 
 export async function openDirectory(volume: string, task: DirectoryTask): Promise<Storage> {
   return new DirectoryStorage(await Folders.below(volume, task), task.claimName);
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
-}
-
-/** What makes a new name in a folder survive a power cut. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Gives a whole file its name, never over another. Some network volumes have no link: there the name is taken first. */
-async function appear(partial: string, path: string): Promise<void> {
-  try {
-    await link(partial, path);
-    await unlink(partial);
-  } catch (error) {
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(codeOf(error))) throw error;
-    await (await open(path, 'wx', fileMode)).close();
-    await rename(partial, path);
-  }
 }
 
 class DirectoryStorage implements Storage {
@@ -64,35 +36,12 @@ class DirectoryStorage implements Storage {
   put(key: string, source: AsyncIterable<Buffer>, { signal }: PutOptions): Promise<number> {
     return this.#try('write', key, async () => {
       const folder = await this.#folders.make(key);
-      const name = posix.basename(key);
-      const partial = join(folder, `.${name}.part`);
-      const file = await open(partial, 'wx', fileMode);
       try {
-        const size = await this.#fill(file, source, signal);
-        await appear(partial, join(folder, name));
-        await syncFolder(folder);
-        return size;
+        return await writeWhole(folder, posix.basename(key), source, signal);
       } catch (error) {
-        await unlink(partial).catch(() => {});
         throw codeOf(error) === 'EEXIST' ? new ObjectExists(key) : error;
       }
     });
-  }
-
-  async #fill(file: FileHandle, source: AsyncIterable<Buffer>, signal: AbortSignal): Promise<number> {
-    let size = 0;
-    try {
-      for await (const chunk of source) {
-        signal.throwIfAborted();
-        await writeAll(file, chunk);
-        size += chunk.length;
-      }
-      signal.throwIfAborted();
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    return size;
   }
 
   async putSmall(key: string, text: string): Promise<void> {
@@ -176,7 +125,7 @@ class DirectoryStorage implements Storage {
     const { folder, files } = await this.#entries(prefix);
     const found: PendingUpload[] = [];
     for (const { name } of files) {
-      const target = partialName.exec(name)?.[1];
+      const target = nameOfPartial(name);
       if (target === undefined) continue;
       const key = prefix + target;
       const file = await this.#stat(join(folder, name), key);
@@ -190,17 +139,7 @@ class DirectoryStorage implements Storage {
   }
 
   async probe(key: string): Promise<void> {
-    await this.#try('write', key, async () => {
-      const partial = join(await this.#folders.make(key), `.${posix.basename(key)}.part`);
-      const file = await open(partial, 'wx', fileMode);
-      try {
-        await writeAll(file, Buffer.from('dbbackup\n'));
-        await file.sync();
-      } finally {
-        await file.close();
-        await unlink(partial);
-      }
-    });
+    await this.#try('write', key, async () => writeNothing(await this.#folders.make(key), posix.basename(key)));
   }
 
   /** The volume's times are this node's, or those of a server that does not tell its own. */

@@ -4,8 +4,8 @@ import type { S3Task } from '../../crds/rules/contract.ts';
 import type { Run } from '../run.ts';
 import { readKey, readOptionalKey } from '../secret.ts';
 
-/** Tries of one request, the first included; the client waits up to 20 s between two. */
-const attempts = 6;
+/** Tries of one request, the first included. The client waits longer each time, at most 20 s: together half a minute and more. */
+const defaultAttempts = 10;
 const connectMilliseconds = 10_000;
 /** Without a byte in either direction. A request that makes progress may take as long as it wants. */
 const idleMilliseconds = 60_000;
@@ -29,7 +29,7 @@ function credentials(run: Run, secret: NonNullable<S3Task['secret']>): NonNullab
   };
 }
 
-function configure(run: Run, task: S3Task): S3ClientConfig {
+function configure(run: Run, task: S3Task, attempts: number): S3ClientConfig {
   // Many compatible stores refuse the checksums that AWS asks for.
   const checksums = task.endpoint === undefined ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';
   return {
@@ -53,13 +53,13 @@ function dateOf(response: unknown): number {
   return Date.parse(headers['date'] ?? '');
 }
 
-export async function connectS3(run: Run, task: S3Task): Promise<S3Connection> {
+export async function connectS3(run: Run, task: S3Task, attempts = defaultAttempts): Promise<S3Connection> {
   // Read once here, so that a missing key is told as such and not as a failed request.
   if (task.secret !== undefined) {
     await readKey(run, task.secret.name, task.secret.accessKeyId);
     await readKey(run, task.secret.name, task.secret.secretAccessKey);
   }
-  const client = new S3Client(configure(run, task));
+  const client = new S3Client(configure(run, task, attempts));
   let ahead: number | undefined;
   client.middlewareStack.add(
     (next) => async (args) => {

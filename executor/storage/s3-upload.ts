@@ -7,69 +7,17 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   PutObjectCommand,
-  type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { partSize, partsInFlight } from './part-size.ts';
-import { isMissing, isTaken, nameOf, statusOf } from './s3-errors.ts';
+import { partSize, parts, partsInFlight } from './parts.ts';
+import { createOnly, type Target } from './s3-create-only.ts';
+import { isTaken } from './s3-errors.ts';
 import type { PutOptions } from './storage.ts';
-
-export interface Target {
-  client: S3Client;
-  bucket: string;
-  key: string;
-}
 
 /** Tells our own object from one of another writer when the answer to its completion was lost. */
 const attemptField = 'dbbackup-upload';
-
-/**
- * Sends a create-only write. A store without conditional writes still has unique keys: there the key is looked up first.
- */
-export async function createOnly<T>(
-  { client, bucket, key }: Target,
-  send: (condition: { IfNoneMatch?: '*' }) => Promise<T>,
-  taken: () => Error,
-): Promise<T> {
-  try {
-    return await send({ IfNoneMatch: '*' });
-  } catch (error) {
-    if (nameOf(error) !== 'NotImplemented' && statusOf(error) !== 501) throw error;
-  }
-  const there = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch((error: unknown) => {
-    if (isMissing(error)) return undefined;
-    throw error;
-  });
-  if (there !== undefined) throw taken();
-  return send({});
-}
-
-/** Cuts a stream into parts. The last one may be short, and empty when all is. */
-export async function* parts(
-  source: AsyncIterable<Buffer>,
-  sizeOf: (number: number) => number,
-): AsyncGenerator<{ number: number; body: Buffer; last: boolean }, void, void> {
-  let number = 1;
-  let body = Buffer.allocUnsafeSlow(sizeOf(number));
-  let filled = 0;
-  for await (const chunk of source) {
-    let rest = chunk;
-    while (rest.length > 0) {
-      // Handed on only when more has come: so the last part is known as such.
-      if (filled === body.length) {
-        yield { number, body, last: false };
-        number += 1;
-        body = Buffer.allocUnsafeSlow(sizeOf(number));
-        filled = 0;
-      }
-      const count = rest.copy(body, filled);
-      filled += count;
-      rest = rest.subarray(count);
-    }
-  }
-  yield { number, body: body.subarray(0, filled), last: true };
-}
 
 export class Upload {
   readonly #target: Target;
@@ -81,6 +29,8 @@ export class Upload {
   /** Aborted by the caller and by the first part that failed. */
   readonly #signal: AbortSignal;
   #id: string | undefined;
+  /** The request that begins the upload was sent more than once: each may have begun one. */
+  #strays = false;
   #bytes = 0;
 
   constructor(target: Target, options: PutOptions) {
@@ -100,6 +50,7 @@ export class Upload {
       await Promise.all(this.#flying);
       this.#signal.throwIfAborted();
       await this.#complete(taken);
+      if (this.#strays) await this.#abort(await this.#begun());
       return this.#bytes;
     } catch (error) {
       await this.#takeBack(error);
@@ -154,8 +105,9 @@ export class Upload {
   /** Not abortable: an upload whose id never came back could not be taken back. */
   async #create(): Promise<string> {
     const { client } = this.#target;
+    this.#strays = true;
     const checksums = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED';
-    const { UploadId } = await client.send(
+    const { UploadId, $metadata } = await client.send(
       new CreateMultipartUploadCommand({
         ...this.#place,
         Metadata: { [attemptField]: this.#attempt },
@@ -163,6 +115,7 @@ export class Upload {
       }),
     );
     if (UploadId === undefined) throw new Error('the store gave no upload id');
+    this.#strays = ($metadata.attempts ?? 1) > 1;
     return UploadId;
   }
 
@@ -192,9 +145,21 @@ export class Upload {
   async #takeBack(error: unknown): Promise<void> {
     this.#failed.abort(error);
     await Promise.all(this.#flying);
-    if (this.#id === undefined) return;
-    const abort = new AbortMultipartUploadCommand({ ...this.#place, UploadId: this.#id });
-    // When this fails too, the next run takes the upload back.
-    await this.#target.client.send(abort).catch(() => {});
+    await this.#abort(this.#strays ? await this.#begun() : [this.#id]);
+  }
+
+  /** Ids of all uploads of this key, which is ours alone. */
+  async #begun(): Promise<(string | undefined)[]> {
+    const list = new ListMultipartUploadsCommand({ Bucket: this.#target.bucket, Prefix: this.#target.key });
+    const { Uploads = [] } = await this.#target.client.send(list).catch(() => ({ Uploads: [{ UploadId: this.#id }] }));
+    return Uploads.map(({ UploadId }) => UploadId);
+  }
+
+  /** When this fails too, the next run takes the uploads back. */
+  async #abort(ids: (string | undefined)[]): Promise<void> {
+    for (const UploadId of ids) {
+      if (UploadId === undefined) continue;
+      await this.#target.client.send(new AbortMultipartUploadCommand({ ...this.#place, UploadId })).catch(() => {});
+    }
   }
 }

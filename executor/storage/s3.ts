@@ -16,12 +16,14 @@ import type { Reason } from '../../crds/rules/reasons.ts';
 import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { connectS3, type S3Connection } from './s3-client.ts';
+import { createOnly } from './s3-create-only.ts';
 import { isMissing, isTaken, s3Error } from './s3-errors.ts';
-import { createOnly, Upload } from './s3-upload.ts';
+import { Upload } from './s3-upload.ts';
 import { ObjectExists, type PendingUpload, type PutOptions, type Storage, type StoredObject } from './storage.ts';
 
-export async function openS3(run: Run, task: S3Task): Promise<Storage> {
-  return new S3Storage(await connectS3(run, task), task.bucket);
+/** @param attempts tries of one request, the first included */
+export async function openS3(run: Run, task: S3Task, attempts?: number): Promise<Storage> {
+  return new S3Storage(await connectS3(run, task, attempts), task.bucket);
 }
 
 class S3Storage implements Storage {

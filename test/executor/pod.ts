@@ -14,8 +14,8 @@ import {
   type S3Task,
   type Task,
 } from '../../crds/rules/contract.ts';
-import { engines } from '../../crds/rules/engines/table.ts';
 import { dumpScript } from '../../crds/rules/engines/script.ts';
+import { engines } from '../../crds/rules/engines/table.ts';
 
 const program = fileURLToPath(new URL('../../executor/main.ts', import.meta.url));
 

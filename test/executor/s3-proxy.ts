@@ -7,6 +7,7 @@ export interface Request {
   method: string;
   /** Path and query. */
   path: string;
+  headers: IncomingMessage['headers'];
   /** How many with this method and path have come, this one included. */
   number: number;
 }
@@ -58,9 +59,9 @@ export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
   };
 
   function note(incoming: IncomingMessage): Request {
-    const { method = 'GET', url: path = '' } = incoming;
+    const { method = 'GET', url: path = '', headers } = incoming;
     const before = proxy.seen.filter((one) => one.method === method && one.path === path).length;
-    const request = { method, path, number: before + 1 };
+    const request = { method, path, headers, number: before + 1 };
     proxy.seen.push(request);
     return request;
   }

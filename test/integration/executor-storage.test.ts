@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { S3Task } from '../../crds/rules/contract.ts';
 import { openStorage } from '../../executor/storage/open.ts';
+import { openS3 } from '../../executor/storage/s3.ts';
 import type { Storage } from '../../executor/storage/storage.ts';
 import { storageConformance } from '../conformance/storage.ts';
 import { type BareRun, bareRun } from '../executor/bare-run.ts';
@@ -55,7 +56,7 @@ describe('S3 refuses with the right reason', () => {
   const failure = async (task: Partial<S3Task>, files: Record<string, string>) => {
     const { run } = await newRun(s3Task(task), files);
     const use = async () => {
-      const storage = await openStorage(run);
+      const storage = await openS3(run, s3Task(task), 3);
       await storage.probe('postgres/a.snap').finally(() => storage.close());
     };
     return use().catch((error: unknown) => error);

@@ -1,7 +1,6 @@
 // The parts of a multipart upload: never more than S3 takes, never more than memory holds.
 import { expect, test } from 'vitest';
-import { partSize, partsInFlight } from '../../executor/storage/part-size.ts';
-import { parts } from '../../executor/storage/s3-upload.ts';
+import { partSize, parts, partsInFlight } from '../../executor/storage/parts.ts';
 
 const mebibyte = 1_048_576;
 const gibibyte = 1024 * mebibyte;

@@ -1,0 +1,48 @@
+// The parts of a multipart upload: how a stream is cut, how large they are and how many travel at once. S3 takes at most 10,000 of
+// them, and each is held in memory until it is stored, so that it can be sent again.
+
+const mebibyte = 1_048_576;
+const smallestPart = 8 * mebibyte;
+/** Parts of the first size; twice the expected size fits in them. */
+const firstParts = 5000;
+/** From there on the size doubles each so many parts: 10,000 parts of at least 8 MiB hold 8 TiB. */
+const partsPerDoubling = 500;
+const largestPart = 5 * 1024 * mebibyte;
+
+/** @param number of the part, from 1 */
+export function partSize(number: number, expectedBytes: number): number {
+  const wanted = Math.ceil((2 * expectedBytes) / firstParts / mebibyte) * mebibyte;
+  const doublings = number <= firstParts ? 0 : 1 + Math.floor((number - firstParts - 1) / partsPerDoubling);
+  return Math.min(largestPart, Math.max(smallestPart, wanted) * 2 ** doublings);
+}
+
+/** Parts on their way while the next one fills: about 24 MiB of them, and at least one. */
+export function partsInFlight(size: number): number {
+  return Math.max(1, Math.floor((3 * smallestPart) / size));
+}
+
+/** Cuts a stream into parts. The last one may be short, and empty when all is. */
+export async function* parts(
+  source: AsyncIterable<Buffer>,
+  sizeOf: (number: number) => number,
+): AsyncGenerator<{ number: number; body: Buffer; last: boolean }, void, void> {
+  let number = 1;
+  let body = Buffer.allocUnsafeSlow(sizeOf(number));
+  let filled = 0;
+  for await (const chunk of source) {
+    let rest = chunk;
+    while (rest.length > 0) {
+      // Handed on only when more has come: so the last part is known as such.
+      if (filled === body.length) {
+        yield { number, body, last: false };
+        number += 1;
+        body = Buffer.allocUnsafeSlow(sizeOf(number));
+        filled = 0;
+      }
+      const count = rest.copy(body, filled);
+      filled += count;
+      rest = rest.subarray(count);
+    }
+  }
+  yield { number, body: body.subarray(0, filled), last: true };
+}
