@@ -34,8 +34,6 @@ export class MalformedReview extends Error {
 /** A list of 50,000 recipients is wrong 50,000 times; the first few say it all and the answer stays small. */
 const maxFindings = 50;
 
-/** Longer than any field may be. Some patterns of the schema take the square of a text's length here, which they never do in the API server. */
-const maxTextLength = 4096;
 /** More than any list may have. Each item that is wrong costs a finding of a few kilobytes, and 3 MiB hold a million items. */
 const maxItems = 1000;
 
@@ -100,20 +98,17 @@ function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Ans
 }
 
 function findingsOf(next: DatabaseBackup, old: DatabaseBackup | undefined): Finding[] {
-  const tooLong = overlong(next.spec, 'spec');
+  const tooLong = longLists(next.spec, 'spec');
   return tooLong.length > 0 ? tooLong : validate(next, old);
 }
 
-/** What no field could hold ends the review before the schema meets it. */
-function overlong(value: unknown, field: string): Finding[] {
-  const tooLong = (limit: string): Finding[] => [
-    { field, severity: 'error', message: `is longer than ${limit}`, fix: 'shorten it' },
-  ];
-  if (typeof value === 'string' && value.length > maxTextLength) return tooLong(`${maxTextLength} characters`);
-  if (Array.isArray(value) && value.length > maxItems) return tooLong(`${maxItems} items`);
+/** Lists that no field could hold end the review before the schema meets their items. */
+function longLists(value: unknown, field: string): Finding[] {
   if (typeof value !== 'object' || value === null) return [];
+  if (Array.isArray(value) && value.length > maxItems)
+    return [{ field, severity: 'error', message: `has more than ${maxItems} items`, fix: 'shorten it' }];
   const place = (key: string): string => (Array.isArray(value) ? `${field}[${key}]` : `${field}.${key}`);
-  return Object.entries(value).flatMap(([key, item]) => overlong(item, place(key)));
+  return Object.entries(value).flatMap(([key, item]) => longLists(item, place(key)));
 }
 
 function judge(next: DatabaseBackup, findings: Finding[]): Omit<Answer, 'uid'> {

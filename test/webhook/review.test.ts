@@ -71,19 +71,13 @@ describe.each(['mutate', 'validate'] as const)('%s', (half) => {
   test('answers at once to a text on which a pattern would take days', () => {
     const host = `${':'.repeat(2_900_000)}!`;
     const answer = review(half, reviewOf({ object: backup({ database: database({ host }) }) }));
-    expect(statusOf(answer).message).toBe('spec.database.host: is longer than 4096 characters; shorten it');
+    expect(statusOf(answer).message).toContain('must NOT have more than 253 characters');
   });
 
   test('answers at once to a list with more items than memory has findings for', () => {
     const recipients = Array.from({ length: 700_000 }, () => '');
     const answer = review(half, reviewOf({ object: backup({ encryption: { age: { recipients } } }) }));
-    expect(statusOf(answer).message).toBe('spec.encryption.age.recipients: is longer than 1000 items; shorten it');
-  });
-
-  test('takes a text of the greatest length that reaches the patterns', () => {
-    const host = `${':'.repeat(4095)}!`;
-    const answer = review(half, reviewOf({ object: backup({ database: database({ host }) }) }));
-    expect(statusOf(answer).message).toContain('spec.database.host: ');
+    expect(statusOf(answer).message).toBe('spec.encryption.age.recipients: has more than 1000 items; shorten it');
   });
 
   test('lets a deletion and a status write pass, whatever the object', () => {
