@@ -171,3 +171,19 @@ test('a login that may not read the control data still dumps, without an identit
   const ended = await pod.run({ ...world.postgres, user: 'plain', password: 'plain-password' });
   expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Succeeded', identity: '' });
 });
+
+test.each([
+  ['is empty', ''],
+  ['holds a newline only', '\n'],
+])('a key of the database Secret that %s, by name', async (_what, password) => {
+  const { place, pod } = await placeFor('directory');
+  const ended = await pod.run({ ...world.postgres, password });
+  await expectFailure(place, ended, 'SecretInvalid', /Secret "orders-db": key "password"/);
+});
+
+test('a dump tool that is older than the server', async () => {
+  const { place, pod } = await placeFor('directory');
+  const tools = await brokenDump(pod.root, world.postgres.bin, 'exit 0');
+  await writeFile(join(tools, 'pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 14.9"\n');
+  await expectFailure(place, await pod.run(world.postgres, tools), 'VersionSkew', /pg_dump 14 cannot dump server 1\d/);
+});

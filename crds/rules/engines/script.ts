@@ -30,7 +30,7 @@ refuse() {
 }
 
 need() {
-  [ -s "$KEYS/$1" ] || refuse ${reasons.SecretInvalid.exitCode} SecretInvalid "read Secret \\"$DBBACKUP_SECRET\\": key \\"$1\\" is missing or empty"
+  [ -n "$(cat "$KEYS/$1" 2> /dev/null)" ] || refuse ${reasons.SecretInvalid.exitCode} SecretInvalid "read Secret \\"$DBBACKUP_SECRET\\": key \\"$1\\" is missing or empty"
 }
 
 tell() {
