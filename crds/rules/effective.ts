@@ -20,11 +20,11 @@ export interface Effective {
   failedJobsHistoryLimit: number;
 }
 
-/** The lock's name for a host: its first label in lower case where it is a DNS name, else the object's own name. */
+/** The lock's name for a host: its first label in lower case where it is a DNS name, else the object's own name, dots as hyphens. */
 export function defaultCluster(host: string, name: string): string {
   const label = host.split('.')[0]?.toLowerCase() ?? '';
   const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
-  return !isAddress && /^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$/.test(label) ? label : name;
+  return !isAddress && /^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$/.test(label) ? label : name.replaceAll('.', '-');
 }
 
 /** Computes every default. The pinned cluster of status wins over a computed one, so that it never moves. */

@@ -153,7 +153,8 @@ const rules: readonly Rule[] = [
         ]
       : [],
   ({ spec }, old) => {
-    const before = old?.spec.database.cluster;
+    // One that was stored while the webhook was away has its cluster pinned in status.
+    const before = old?.spec.database.cluster ?? old?.status?.effective?.cluster;
     const after = spec.database.cluster;
     return before === undefined || after === undefined || before === after
       ? []
