@@ -34,7 +34,7 @@ export function decide(observed: Observed, settings: Settings, now: Date): Decis
   };
   const generation = backup.metadata.generation ?? 1;
   draft.status.observedGeneration = generation;
-  draft.status.effective = { ...before.effective, cluster: values.cluster, port: values.port };
+  draft.status.effective = { cluster: values.cluster, port: values.port };
   draft.status.consecutiveFailures ??= 0;
   draft.status.missedWindows ??= 0;
   draft.status.snapshotCount ??= 0;

@@ -1,0 +1,167 @@
+// What a decision is made from, a piece at a time: each with good values, each with overrides.
+
+import { decide } from '../../controller/decide.ts';
+import { clusterLabel, managedByLabels } from '../../controller/labels.ts';
+import type { Backup, ContainerStatus, Job, Lease, Meta, Pod } from '../../controller/objects.ts';
+import type { Decision, Effect, Observed, Settings } from '../../controller/observed.ts';
+import { annotations, labels, specHash } from '../../crds/rules/names.ts';
+import { smallest } from '../crds/backup.ts';
+
+export const created = '2025-03-26T12:00:00Z';
+/** The first window after creation of a backup at one o'clock every day. */
+export const window = '2025-03-27T01:00:00Z';
+export const jobName = 'orders-20250327010000';
+
+export const settings: Settings = {
+  executorImage: 'dbbackup-executor:test',
+  clusterUid: 'c0ffee',
+  startTimeoutSeconds: 600,
+  maxRunning: 20,
+  maxRunningPerNamespace: 5,
+};
+
+function meta(name: string, uid: string, more: Partial<Meta> = {}): Meta {
+  return { name, namespace: 'shop', uid, resourceVersion: '1', creationTimestamp: created, ...more };
+}
+
+interface BackupChange {
+  spec?: Partial<Backup['spec']>;
+  status?: Backup['status'];
+  metadata?: Partial<Meta>;
+}
+
+/** A backup that has been looked at once, and has nothing to do. */
+export function backup({ spec, status, metadata }: BackupChange = {}): Backup {
+  return {
+    ...smallest,
+    metadata: meta('orders', 'backup-1', { generation: 1, ...metadata }),
+    spec: { ...smallest.spec, ...spec },
+    status: {
+      observedGeneration: 1,
+      scheduleBaseline: created,
+      observedSchedule: `${spec?.suspend === true ? 'suspended ' : ''}${spec?.timeZone ?? 'Etc/UTC'} ${spec?.schedule ?? smallest.spec.schedule}`,
+      ...status,
+    },
+  };
+}
+
+interface JobChange {
+  name?: string;
+  uid?: string;
+  created?: string;
+  slot?: string | undefined;
+  token?: string;
+  started?: string;
+  annotations?: Record<string, string>;
+  spec?: Job['spec'];
+  ended?: 'Complete' | 'Failed' | 'FailureTarget';
+  reason?: string;
+  deleting?: boolean;
+  /** The spec that it was made from. */
+  madeFrom?: Backup;
+}
+
+/** A Job that waits; of the first window unless a token is given. */
+export function job(change: JobChange = {}): Job {
+  const { token, started, ended, reason } = change;
+  const slot = 'slot' in change ? change.slot : token === undefined ? window : undefined;
+  return {
+    metadata: meta(change.name ?? jobName, change.uid ?? 'job-1', {
+      creationTimestamp: change.created ?? window,
+      labels: { ...managedByLabels, [labels.backup]: 'orders', [clusterLabel]: 'orders-db' },
+      annotations: {
+        [annotations.specHash]: specHash((change.madeFrom ?? backup()).spec),
+        ...(slot === undefined ? {} : { [annotations.slot]: slot }),
+        ...(token === undefined ? {} : { [annotations.token]: token }),
+        ...(started === undefined ? {} : { [annotations.started]: started }),
+        ...change.annotations,
+      },
+      ...(change.deleting === true ? { deletionTimestamp: window } : {}),
+    }),
+    spec: change.spec ?? { suspend: started === undefined },
+    ...(ended === undefined
+      ? {}
+      : { status: { conditions: [{ type: ended, status: 'True', ...(reason === undefined ? {} : { reason }) }] } }),
+  };
+}
+
+/** The claim of a Job. */
+export function claimOf(of: Job, change: Partial<NonNullable<NonNullable<Backup['status']>['run']>> = {}) {
+  return {
+    trigger: 'Schedule' as const,
+    slot: window,
+    jobName: of.metadata.name,
+    jobUID: of.metadata.uid,
+    claimedAt: window,
+    ...change,
+  };
+}
+
+export function lease(holder: Job | undefined, change: Partial<Lease['spec']> = {}): Lease {
+  return {
+    metadata: meta('dbbackup-orders-db', 'lease-1', {
+      ...(holder === undefined ? {} : { annotations: { [annotations.job]: holder.metadata.name } }),
+    }),
+    spec: {
+      holderIdentity: holder?.metadata.uid ?? '',
+      acquireTime: window,
+      renewTime: window,
+      leaseDurationSeconds: 44_000,
+      leaseTransitions: 3,
+      ...change,
+    },
+  };
+}
+
+export function container(name: string, state: ContainerStatus['state']): ContainerStatus {
+  return { name, ...(state === undefined ? {} : { state }) };
+}
+
+/** A pod of a Job; without statuses it has just been made. */
+export function pod(status: Pod['status'] = {}, change: Partial<Meta> = {}): Pod {
+  return { metadata: meta('orders-pod', 'pod-1', { creationTimestamp: window, ...change }), status };
+}
+
+export function observed(change: Partial<Observed> = {}): Observed {
+  return {
+    backup: backup(),
+    jobs: [],
+    pods: [],
+    claimedIsGone: false,
+    lock: { lease: undefined, holderIsAlive: false },
+    line: (change.jobs ?? [])
+      .filter(({ spec, status }) => spec.suspend === true && status === undefined)
+      .map(({ metadata }) => metadata.uid),
+    running: { overall: 0, namespace: 0 },
+    ...change,
+  };
+}
+
+export function look(change: Partial<Observed>, now: string, more: Partial<Settings> = {}): Decision {
+  return decide(observed(change), { ...settings, ...more }, new Date(now));
+}
+
+function inWords(effect: Effect): string {
+  switch (effect.kind) {
+    case 'createJob':
+      return `create ${effect.name}`;
+    case 'deleteJob':
+      return `delete ${effect.name} ${effect.uid}: ${effect.why}`;
+    case 'takeLock':
+      return `take ${effect.leaseName} for ${effect.job.metadata.name}`;
+    case 'releaseLock':
+      return `release ${effect.lease.metadata.name} of ${effect.jobName}`;
+    case 'startJob':
+      return `start ${effect.job.metadata.name}`;
+    case 'failStart':
+      return `fail ${effect.job.metadata.name}: ${effect.reason}`;
+    case 'event':
+      return `event ${effect.reason}`;
+  }
+}
+
+/** Effects in a few words each. */
+export const told = ({ effects }: Decision): string[] => effects.map(inWords);
+
+export const conditionOf = (decision: Decision, type: string) =>
+  decision.status.conditions?.find((condition) => condition.type === type);
