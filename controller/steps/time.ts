@@ -72,6 +72,8 @@ function missedEvent(draft: Draft, count: number, more: boolean, why: string): v
   draft.effects.push({ kind: 'event', type: 'Warning', reason: 'WindowMissed', action: 'Schedule', note });
 }
 
+/** The window that a Job is for; undefined for a manual one, and where somebody wrote something else there. */
 export function slotOf(job: { metadata: { annotations?: Record<string, string> } }): string | undefined {
-  return job.metadata.annotations?.[annotations.slot];
+  const slot = job.metadata.annotations?.[annotations.slot];
+  return slot === undefined || Number.isNaN(Date.parse(slot)) ? undefined : slot;
 }
