@@ -114,5 +114,14 @@ export function startTrouble(pods: readonly Pod[]): { reason: Reason; message: s
       return { reason: pull ? 'ImagePullFailed' : 'ConfigInvalid', message };
     }
   }
+  // Volumes that cannot be mounted and networks that are not ready show in the pod's events only: its containers wait to be made.
+  if (pods.some(isIdle))
+    return { reason: 'Unschedulable', message: 'no container was made: see the events of the pod' };
   return undefined;
+}
+
+/** Whether no container of the pod has come to run yet. */
+function isIdle(pod: Pod): boolean {
+  const ran = statusesOf(pod).some(({ state }) => state?.running !== undefined || state?.terminated !== undefined);
+  return (pod.status?.phase ?? 'Pending') === 'Pending' && !ran;
 }
