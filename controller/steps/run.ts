@@ -30,7 +30,12 @@ function watchStart(draft: Draft, job: Job): void {
   if (started === undefined || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
   const trouble = startTrouble(draft.observed.pods);
   if (trouble === undefined) return;
-  const limit = Date.parse(started) + draft.settings.startTimeoutSeconds * 1000;
+  // A further pod, after one that failed, has the whole time for itself.
+  const since = Math.max(
+    Date.parse(started),
+    ...draft.observed.pods.map(({ metadata }) => Date.parse(metadata.creationTimestamp)),
+  );
+  const limit = since + draft.settings.startTimeoutSeconds * 1000;
   if (draft.now.getTime() < limit) draft.wake.push(limit);
   else draft.effects.push({ kind: 'failStart', job, ...trouble });
 }
