@@ -21,7 +21,8 @@ export function conditions(draft: Draft): void {
 function healthy(draft: Draft): Draft['conditions'][number] {
   const { status, observed } = draft;
   const type = 'BackupHealthy';
-  if (observed.conflict !== undefined)
+  // A Job of an earlier object that is being removed is in the way for a moment only.
+  if (observed.conflict !== undefined && !observed.conflict.transient)
     return { type, status: 'False', reason: 'NameConflict', message: observed.conflict.message };
   if (status.failureReason !== undefined)
     return {
