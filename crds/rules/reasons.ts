@@ -152,11 +152,12 @@ export function reasonOfExitCode(code: number): Reason | undefined {
   return undefined;
 }
 
-/** Exit codes that end the Job at once. */
+/** Exit codes that end the Job at once, ascending: the API server takes no others in a podFailurePolicy. */
 export function permanentExitCodes(): number[] {
   return Object.values(reasons)
     .filter((entry) => entry.permanent)
-    .map((entry) => entry.exitCode);
+    .map((entry): number => entry.exitCode)
+    .sort((a, b) => a - b);
 }
 
 /** One sentence for a status or a log: what happened, the detail, the fix. */
