@@ -46,3 +46,30 @@ export async function* parts(
   }
   yield { number, body: body.subarray(0, filled), last: true };
 }
+
+/**
+ * The source, until the signal is aborted: then its reason is thrown at once, also while the source says nothing. The source itself is
+ * left to whoever aborts.
+ */
+export async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, void> {
+  const items = source[Symbol.asyncIterator]();
+  let giveUp = (_reason: unknown): void => {};
+  const abort = () => giveUp(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      // A promise of its own for each item: Promise.race with one that lives long would keep every item's memory.
+      const item = await new Promise<IteratorResult<T>>((done, fail) => {
+        giveUp = fail;
+        items.next().then(done, fail);
+      });
+      if (item.done === true) return;
+      yield item.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Not awaited: a source in the middle of its next item answers only after that.
+    items.return?.().catch(() => {});
+  }
+}

@@ -11,7 +11,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { partSize, parts, partsInFlight } from './parts.ts';
+import { partSize, parts, partsInFlight, untilAborted } from './parts.ts';
 import { createOnly, type Target } from './s3-create-only.ts';
 import { isTaken } from './s3-errors.ts';
 import type { PutOptions } from './storage.ts';
@@ -42,7 +42,8 @@ export class Upload {
   /** Resolves to the size when the object is there, and only then. */
   async run(source: AsyncIterable<Buffer>, taken: () => Error): Promise<number> {
     try {
-      for await (const { number, body, last } of parts(source, (n) => partSize(n, this.#options.expectedBytes))) {
+      const sizeOf = (number: number) => partSize(number, this.#options.expectedBytes);
+      for await (const { number, body, last } of parts(untilAborted(source, this.#signal), sizeOf)) {
         this.#bytes += body.length;
         if (number === 1 && last) return await this.#whole(body, taken);
         await this.#part(number, body);
@@ -150,9 +151,11 @@ export class Upload {
 
   /** Ids of all uploads of this key, which is ours alone. */
   async #begun(): Promise<(string | undefined)[]> {
-    const list = new ListMultipartUploadsCommand({ Bucket: this.#target.bucket, Prefix: this.#target.key });
-    const { Uploads = [] } = await this.#target.client.send(list).catch(() => ({ Uploads: [{ UploadId: this.#id }] }));
-    return Uploads.map(({ UploadId }) => UploadId);
+    const { client, bucket, key } = this.#target;
+    const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key });
+    const known = { Uploads: [{ Key: key, UploadId: this.#id }] };
+    const { Uploads = [] } = await client.send(list).catch(() => known);
+    return Uploads.filter(({ Key }) => Key === key).map(({ UploadId }) => UploadId);
   }
 
   /** When this fails too, the next run takes the uploads back. */

@@ -135,6 +135,20 @@ describe('an upload fails and leaves nothing when', () => {
   });
 });
 
+test('an upload whose part is refused fails at once, though its source says nothing more', async () => {
+  first(isPart, { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' }, Number.POSITIVE_INFINITY);
+  async function* silent(): AsyncGenerator<Buffer, void, void> {
+    yield* content(10_000_000);
+    await new Promise(() => {});
+  }
+  const putting = storage.put(`${place.prefix}a.snap`, silent(), {
+    signal: new AbortController().signal,
+    expectedBytes: 0,
+  });
+  await expect(putting).rejects.toMatchObject({ reason: 'StorageDenied' });
+  expect(await storage.pending(place.prefix)).toEqual([]);
+});
+
 describe('a whole run', () => {
   /** Run number n, for the window of day n. */
   const run = async (day = 1, over: Partial<Task> = {}): Promise<Ended> => {
