@@ -18,7 +18,7 @@ export class Queue {
   private readonly failures = new Map<string, number>();
   private readonly timers = new Map<string, { at: number; timer: NodeJS.Timeout }>();
   private workers = 0;
-  private idle: (() => void) | undefined;
+  private readonly idle: (() => void)[] = [];
 
   /**
    * @param work does one key; resolves to the time in ms at which to look again, or undefined; a rejection is retried
@@ -45,7 +45,7 @@ export class Queue {
     this.timers.clear();
     if (this.running.size > 0)
       await new Promise<void>((resolve) => {
-        this.idle = resolve;
+        this.idle.push(resolve);
       });
   }
 
@@ -95,7 +95,7 @@ export class Queue {
     }
     this.running.delete(key);
     if (this.again.delete(key)) this.ready.add(key);
-    if (this.running.size === 0) this.idle?.();
+    if (this.running.size === 0) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();
   }
 }
