@@ -26,10 +26,23 @@ const microTime = (): string => new Date().toISOString().replace('Z', '000Z');
 export async function lead(options: LeaderOptions): Promise<void> {
   const { signal, log, identity } = options;
   let leading = false;
-  let proven = 0;
+  let over = false;
+  let expiry: NodeJS.Timeout | undefined;
+  /** A call that hangs must not hold up the end: others may lead by then. */
+  const proveUntil = (at: number): void => {
+    if (over) return;
+    clearTimeout(expiry);
+    expiry = setTimeout(
+      () => {
+        over = true;
+        options.lost();
+      },
+      Math.max(0, at - performance.now()),
+    );
+  };
   /** What was seen last, and when by our own clock: other machines' clocks are not trusted. */
   let seen = { version: '', at: 0 };
-  while (!signal.aborted) {
+  while (!signal.aborted && !over) {
     const asked = performance.now();
     try {
       const lease = await options.kube.getLease(options.namespace, options.leaseName);
@@ -37,24 +50,21 @@ export async function lead(options: LeaderOptions): Promise<void> {
         seen = { version: lease.metadata.resourceVersion, at: performance.now() };
       if (mayHold(lease, identity, performance.now() - seen.at)) {
         await hold(options, lease);
-        proven = asked;
-        if (!leading) {
+        proveUntil(asked + seconds.deadline * 1000);
+        if (!leading && !over) {
           leading = true;
           log.info({ identity }, 'leading');
           options.started();
         }
-      } else if (leading) proven = 0;
+      } else if (leading) proveUntil(0);
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 409))
         log.warn({ error: String(error) }, 'leader election: no answer');
     }
-    if (leading && performance.now() - proven > seconds.deadline * 1000) {
-      options.lost();
-      return;
-    }
     await sleep(seconds.retry * 1000, undefined, { signal }).catch(() => undefined);
   }
-  if (leading) await giveBack(options);
+  clearTimeout(expiry);
+  if (leading && !over) await giveBack(options);
 }
 
 function mayHold(lease: Lease | undefined, identity: string, unchangedMilliseconds: number): boolean {
