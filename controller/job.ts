@@ -101,7 +101,8 @@ const containerSecurity = {
 };
 
 function dumpContainer(backup: Backup): object {
-  const { host, name, auth } = backup.spec.database;
+  const { host, name, auth, extraArgs } = backup.spec.database;
+  const resources = backup.spec.job?.resources;
   const engine = engines[backup.spec.database.engine];
   const keys = { ...engine.secretKeys, ...auth.secretRef.keys };
   const values = [
@@ -113,10 +114,14 @@ function dumpContainer(backup: Backup): object {
   return {
     name: containers.dump,
     image: backup.spec.database.image,
-    command: ['/bin/sh', '-c', literal(dumpScript(engine))],
+    // The extra arguments are the script's own, so that no shell reads them.
+    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...(extraArgs ?? []).map(literal)],
     env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
     securityContext: containerSecurity,
-    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '2Gi' } },
+    resources: {
+      requests: { cpu: '100m', memory: '128Mi', ...resources?.requests },
+      limits: { memory: '2Gi', ...resources?.limits },
+    },
     volumeMounts: [
       { name: 'run', mountPath: paths.run },
       { name: 'dump-temporary', mountPath: paths.dumpTemporary },
@@ -167,14 +172,19 @@ function volumes(backup: Backup): object[] {
 
 function podTemplate(request: JobRequest, podLabels: Record<string, string>): object {
   const { backup } = request;
+  const { job, serviceAccountName } = backup.spec;
   const { runAsUser, fsGroup, activeDeadlineSeconds } = effective(backup);
   return {
     metadata: {
-      labels: { ...podLabels, 'sidecar.istio.io/inject': 'false' },
-      annotations: { 'linkerd.io/inject': 'disabled', 'sidecar.istio.io/inject': 'false' },
+      labels: { ...job?.podLabels, ...podLabels, 'sidecar.istio.io/inject': 'false' },
+      annotations: { ...job?.podAnnotations, 'linkerd.io/inject': 'disabled', 'sidecar.istio.io/inject': 'false' },
     },
     spec: {
       restartPolicy: 'Never',
+      ...(serviceAccountName === undefined ? {} : { serviceAccountName }),
+      ...(job?.nodeSelector === undefined ? {} : { nodeSelector: job.nodeSelector }),
+      ...(job?.tolerations === undefined ? {} : { tolerations: job.tolerations }),
+      ...(job?.imagePullSecrets === undefined ? {} : { imagePullSecrets: job.imagePullSecrets }),
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       activeDeadlineSeconds,

@@ -35,6 +35,8 @@ function forTypes(schema: JSONSchema, path: string): JSONSchema {
   const title = titles[path];
   if (title !== undefined) out.title = title;
   if (path === 'metadata') return { ...out, tsType: 'ObjectMeta' };
+  if (out['x-kubernetes-int-or-string'] === true)
+    return { description: out.description ?? '', tsType: 'number | string' };
   // Counts such as minItems would become tuple types; the API server checks them.
   delete out.minItems;
   delete out.maxItems;
@@ -45,7 +47,7 @@ function forTypes(schema: JSONSchema, path: string): JSONSchema {
       forTypes(value, path === '' ? key : `${path}.${key}`),
     ]);
     out.properties = Object.fromEntries(entries);
-  } else if (out.type === 'object') out.additionalProperties = false;
+  } else if (out.type === 'object' && out.additionalProperties === undefined) out.additionalProperties = false;
   if (out.items !== undefined && !Array.isArray(out.items)) out.items = forTypes(out.items, `${path}[]`);
   return out;
 }

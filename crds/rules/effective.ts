@@ -24,7 +24,9 @@ export interface Effective {
 export function defaultCluster(host: string, name: string): string {
   const label = host.split('.')[0]?.toLowerCase() ?? '';
   const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
-  return !isAddress && /^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$/.test(label) ? label : name.replaceAll('.', '-');
+  return !isAddress && /^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$/.test(label)
+    ? label
+    : (name?.replaceAll('.', '-') ?? name);
 }
 
 /** Computes every default. The pinned cluster of status wins over a computed one, so that it never moves. */

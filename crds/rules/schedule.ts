@@ -10,6 +10,10 @@ export interface Schedule {
   readonly zone: string;
   /** The first window strictly after an instant, in ms; undefined when there is none within five years. */
   next(after: number): number | undefined;
+  /** Its hours are all 24: it counts real instants, not walls. */
+  readonly everyHour: boolean;
+  /** The first matching wall clock after another. */
+  nextWall(wall: number): number | undefined;
 }
 
 const day = 86_400_000;
@@ -51,7 +55,7 @@ export function parseSchedule(text: string, zone: string, seed: string): Schedul
     const found = everyHour ? nextReal(nextWall, zone, after) : nextLocal(nextWall, zone, after);
     return found === undefined || found - after > horizon ? undefined : found;
   };
-  return { resolved, zone, next };
+  return { resolved, zone, next, everyHour, nextWall };
 }
 
 /** Hours that all match are a wildcard: every real instant that matches counts, gaps have none, repeated hours have theirs twice. */
@@ -89,6 +93,29 @@ function nextLocal(nextWall: (wall: number) => number | undefined, zone: string,
     if (instant > after) return instant;
     wall = found;
   }
+}
+
+/** How far ahead gaps are looked for: every zone with daylight saving has one within it. */
+const gapHorizon = 370 * day;
+
+/**
+ * The instant to which the next window in a gap of the zone's clock moves, within about a year; undefined when none does.
+ * Schedules that match every hour have no windows in gaps.
+ */
+export function gapWindow(schedule: Schedule, from: number): number | undefined {
+  if (schedule.everyHour) return undefined;
+  let before = offsetAt(from, schedule.zone);
+  for (let at = from; at < from + gapHorizon; at += day) {
+    const after = offsetAt(at + day, schedule.zone);
+    const old = before;
+    before = after;
+    if (after <= old) continue;
+    const change = transition(at, at + day, schedule.zone);
+    // The walls that the clock leaves out are those from its old reading at the change to its new one.
+    const wall = schedule.nextWall(change + old - 1);
+    if (wall !== undefined && wall < change + after) return change;
+  }
+  return undefined;
 }
 
 export interface Due {

@@ -27,7 +27,7 @@ it('the newest, encrypted in a bucket', async () => {
     SHA-256:    abababababababababababababababababababababababababababababababab
     Encrypted:  with age; needs the identity of one of age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq
 
-    Tools:                       aws, age, zstd, pg_restore, sha256sum or shasum
+    Tools:                       aws, age, zstd, psql, pg_restore, sha256sum or shasum
     Secret shop/s3-credentials:  storage (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)
     Secret shop/orders-db:       login of the source (username, password)
 
@@ -57,7 +57,7 @@ it('an older one on a claim, of which status knows little', async () => {
     SHA-256:    in the manifest
     Encrypted:  no
 
-    Tools:                  gzip, pg_restore, sha256sum or shasum
+    Tools:                  gzip, psql, pg_restore, sha256sum or shasum
     Secret shop/orders-db:  login of the source (username, password)
 
     Restore into the database that these variables name; the source is never a default:
@@ -111,6 +111,7 @@ it('as data', async () => {
       - aws
       - age
       - zstd
+      - psql
       - pg_restore
     secrets:
       - purpose: storage

@@ -15,10 +15,12 @@ export interface Engine {
   endMarker(): EndMarker;
   /** Variables of the dump container that hold values from the manifest; the script never contains them. */
   variables(database: { host: string; port: number; name: string }): { name: string; value: string }[];
+  /** Options that spec.database.extraArgs may name, and whether each takes a value. */
+  allowedArguments: Record<string, boolean>;
   /** Default keys of the Secret. */
   secretKeys: { username: string; password: string };
   /**
-   * POSIX shell. Defines `log_in` (credentials from `$KEYS`, facts into `$RUN/facts`, or `refuse`) and `dump` (the dump to standard
+   * POSIX shell. Defines `log_in` (credentials from `$KEYS`, facts into `$RUN/facts`, or `refuse`) and `dump` (given the extra arguments: the dump to standard
    * output, nothing else), which the frame in script.ts calls.
    */
   shell: string;

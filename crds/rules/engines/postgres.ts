@@ -43,9 +43,24 @@ login_failed() {
 }
 
 dump() {
-  exec pg_dump -w -Fc -Z0
+  exec pg_dump -w -Fc -Z0 "$@"
 }
 `;
+
+/** What may be chosen: which objects are dumped and how long locks are waited for. Not the server, the login, the format or the file. */
+const withValue = [
+  ...['table', 'exclude-table', 'exclude-table-data', 'schema', 'exclude-schema', 'extension', 'include-foreign-data'],
+  ...['lock-wait-timeout', 'extra-float-digits', 'encoding'],
+];
+const withoutValue = [
+  ...['blobs', 'no-blobs', 'no-comments', 'no-publications', 'no-subscriptions', 'no-security-labels', 'no-owner'],
+  ...['no-privileges', 'no-tablespaces', 'no-unlogged-table-data', 'enable-row-security', 'strict-names'],
+  ...['serializable-deferrable', 'load-via-partition-root', 'quote-all-identifiers'],
+];
+const allowedArguments = Object.fromEntries([
+  ...withValue.map((name) => [`--${name}`, true] as const),
+  ...withoutValue.map((name) => [`--${name}`, false] as const),
+]);
 
 export const postgres: Engine = {
   dumpFormat: 'pg_dump-custom',
@@ -59,6 +74,7 @@ export const postgres: Engine = {
     { name: 'PGAPPNAME', value: 'dbbackup' },
     { name: 'LC_ALL', value: 'C' },
   ],
+  allowedArguments,
   secretKeys: { username: 'username', password: 'password' },
   shell,
   restoreChecks: [

@@ -65,7 +65,7 @@ watch_executor &
 log_in
 tell startedAt "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 mv "$RUN/${runFiles.facts}.part" "$RUN/${runFiles.facts}"
-( dump ) > "$RUN/${runFiles.fifo}" 2> "$TEMPORARY/stderr" &
+( dump "$@" ) > "$RUN/${runFiles.fifo}" 2> "$TEMPORARY/stderr" &
 wait $!
 code=$?
 cat "$TEMPORARY/stderr" >&2

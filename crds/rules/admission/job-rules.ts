@@ -1,0 +1,103 @@
+// Rules on how the pod runs: quantities, and labels and annotations that are not the user's to set.
+import { error, type Finding, type Rule } from './finding.ts';
+
+const units: Record<string, number> = {
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  Ki: 1024,
+  M: 1e6,
+  Mi: 1_048_576,
+  G: 1e9,
+  Gi: 1_073_741_824,
+};
+/** Below this a dump tool cannot start. */
+const leastMemory = 64 * 1_048_576;
+
+/** The number that a quantity means; NaN when it is none. */
+export function quantity(value: string | number): number {
+  const match = /^(\d{1,12}(?:\.\d{1,3})?)(m|k|Ki|M|Mi|G|Gi)?$/.exec(String(value));
+  return match === null ? Number.NaN : Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN);
+}
+
+const resources: Rule = ({ spec }) => {
+  const findings: Finding[] = [];
+  const given = spec.job?.resources;
+  for (const kind of ['requests', 'limits'] as const)
+    for (const [name, value] of Object.entries(given?.[kind] ?? {})) {
+      const field = `spec.job.resources.${kind}.${name}`;
+      const amount = quantity(value);
+      if (!(amount > 0))
+        findings.push(
+          error(field, value, 'is not an amount above 0', `write for example ${name === 'cpu' ? '500m' : '256Mi'}`),
+        );
+      else if (name === 'memory' && amount < leastMemory)
+        findings.push(error(field, value, 'is less than 64Mi', 'write 64Mi or more'));
+    }
+  for (const name of ['cpu', 'memory'] as const) {
+    const [request, limit] = [given?.requests?.[name], given?.limits?.[name]];
+    if (request !== undefined && limit !== undefined && quantity(limit) < quantity(request))
+      findings.push(
+        error(
+          `spec.job.resources.limits.${name}`,
+          limit,
+          `is less than what is requested, ${request}`,
+          'raise the limit or lower the request',
+        ),
+      );
+  }
+  return findings;
+};
+
+const reservedPrefixes = ['dbbackup.io/', 'batch.kubernetes.io/', 'kubernetes.io/', 'k8s.io/'];
+const reservedNames = [
+  'app.kubernetes.io/managed-by',
+  'controller-uid',
+  'job-name',
+  'sidecar.istio.io/inject',
+  'linkerd.io/inject',
+];
+
+function isReserved(key: string): boolean {
+  return reservedNames.includes(key) || reservedPrefixes.some((prefix) => key.startsWith(prefix));
+}
+
+/** A key as Kubernetes takes it: an optional DNS prefix, a slash and a name. */
+const qualified = /^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const labelValue = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
+
+const keys: Rule = ({ spec }) => {
+  const findings: Finding[] = [];
+  for (const kind of ['podLabels', 'podAnnotations', 'nodeSelector'] as const)
+    for (const [key, value] of Object.entries(spec.job?.[kind] ?? {})) {
+      const field = `spec.job.${kind}`;
+      if (!qualified.test(key))
+        findings.push(
+          error(field, key, 'is not a key that Kubernetes takes', 'use letters, digits, - _ . and at most one /'),
+        );
+      else if (kind !== 'nodeSelector' && isReserved(key))
+        findings.push(error(field, key, 'is reserved', 'use a prefix of your own'));
+      else if (kind !== 'podAnnotations' && !labelValue.test(value))
+        findings.push(
+          error(
+            `${field}[${key}]`,
+            value,
+            'is not a label value',
+            'use letters, digits, - _ . and at most 63 characters',
+          ),
+        );
+    }
+  return findings;
+};
+
+const tolerations: Rule = ({ spec }) =>
+  (spec.job?.tolerations ?? []).flatMap(({ operator, value, key }, index) => {
+    const field = `spec.job.tolerations[${index}]`;
+    if (!qualified.test(key))
+      return [error(`${field}.key`, key, 'is not a key that Kubernetes takes', 'write the key of the taint')];
+    return operator === 'Exists' && value !== undefined && value !== ''
+      ? [error(`${field}.value`, value, 'is not allowed with operator Exists', 'remove value, or use Equal')]
+      : [];
+  });
+
+export const jobRules: readonly Rule[] = [resources, keys, tolerations];

@@ -1,0 +1,64 @@
+// Rules on what is kept, and a warning before a change takes snapshots away.
+import type { DatabaseBackup } from '../../databasebackup.gen.ts';
+import { parseSnapshotId } from '../names.ts';
+import { durationMilliseconds, retain } from '../retention.ts';
+import { parseSchedule } from '../schedule.ts';
+import { error, type Rule, warning } from './finding.ts';
+
+const something: Rule = ({ spec }) =>
+  spec.retention.keepLast !== undefined || spec.retention.keepWithin !== undefined
+    ? []
+    : [
+        error(
+          'spec.retention',
+          undefined,
+          'keeps nothing',
+          'set keepLast, keepWithin or both, for example keepLast: 3',
+        ),
+      ];
+
+/** Ids of the listed snapshots that a retention would not keep. */
+function lost(retention: DatabaseBackup['spec']['retention'], ids: readonly string[], now: Date): string[] {
+  const snapshots = ids.flatMap((id) => {
+    const time = parseSnapshotId(id)?.time;
+    return time === undefined ? [] : [{ id, time }];
+  });
+  return retain(retention, snapshots, now)
+    .filter(({ keep }) => keep.length === 0)
+    .map(({ id }) => id);
+}
+
+/** Status lists the newest snapshots only, so this counts at least as many as will go. */
+const deletes: Rule = ({ spec }, { old, now }) => {
+  const ids = (old?.status?.snapshots ?? []).map(({ id }) => id);
+  if (old === undefined || now === undefined || ids.length === 0) return [];
+  const before = new Set(lost(old.spec.retention, ids, now));
+  const more = lost(spec.retention, ids, now).filter((id) => !before.has(id));
+  if (more.length === 0) return [];
+  const message = `would delete ${more.length} of the ${ids.length} newest snapshots, the first of them ${more[0]}`;
+  return [warning('spec.retention', undefined, message, 'raise it if they are wanted')];
+};
+
+/** With a keepWithin that is shorter than the schedule's interval only the newest is ever kept. */
+const tooShort: Rule = ({ metadata, spec }, { now }) => {
+  const { keepWithin, keepLast } = spec.retention;
+  if (keepWithin === undefined || keepLast !== undefined || spec.schedule === undefined || now === undefined) return [];
+  const schedule = parseSchedule(
+    spec.schedule,
+    spec.timeZone ?? 'Etc/UTC',
+    `${metadata.namespace ?? ''}/${metadata.name}`,
+  );
+  const first = schedule.next(now.getTime());
+  const second = first === undefined ? undefined : schedule.next(first);
+  if (first === undefined || second === undefined || second - first <= durationMilliseconds(keepWithin)) return [];
+  return [
+    warning(
+      'spec.retention.keepWithin',
+      keepWithin,
+      'is shorter than the time between two backups: one snapshot is kept',
+      'add keepLast, for example 3',
+    ),
+  ];
+};
+
+export const retentionRules: readonly Rule[] = [something, deletes, tooShort];
