@@ -3,9 +3,14 @@ import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
 import { canonical, group, plural, version } from '../crds/rules/names.ts';
 import { type Finding, sentence, validate } from '../crds/rules/validate.ts';
 import { clusterPatch, missingCluster, withCluster } from './default.ts';
+import { triggerPatch } from './trigger.ts';
 
-/** The mutating half sets the cluster before it applies the rules; the validating half repeats them on the final object. */
-export type Half = 'mutate' | 'validate';
+/**
+ * What is asked, which is the path. mutate sets the cluster and applies the rules, validate repeats them on the final object,
+ * mutate-trigger only records who asked for a backup and refuses nothing.
+ */
+export const entries = ['mutate', 'mutate-trigger', 'validate'] as const;
+export type Entry = (typeof entries)[number];
 
 export interface Answer {
   uid: string;
@@ -37,6 +42,11 @@ const maxFindings = 50;
 /** More than any list may have. Each item that is wrong costs a finding of a few kilobytes, and 3 MiB hold a million items. */
 const maxItems = 1000;
 
+/** The API server's are 36 characters. Whatever it is, it is sent back and logged. */
+const maxUid = 256;
+
+const kind = 'DatabaseBackup';
+
 type Fields = Record<string, unknown>;
 
 function fields(value: unknown, what: string): Fields {
@@ -54,24 +64,28 @@ function backup(value: unknown, what: string): DatabaseBackup {
 
 const hasSpec = ({ spec }: { spec: unknown }): boolean => typeof spec === 'object' && spec !== null;
 
-export function review(half: Half, body: unknown): AnsweredReview {
+export function review(entry: Entry, body: unknown): AnsweredReview {
   const envelope = fields(body, 'the body');
   if (envelope['apiVersion'] !== 'admission.k8s.io/v1' || envelope['kind'] !== 'AdmissionReview')
     throw new MalformedReview('only admission.k8s.io/v1 AdmissionReview is understood');
   const request = fields(envelope['request'], 'request');
   const { uid } = request;
   if (typeof uid !== 'string' || uid === '') throw new MalformedReview('request.uid is missing');
+  if (uid.length > maxUid) throw new MalformedReview(`request.uid is longer than ${maxUid} characters`);
   const resource = fields(request['resource'], 'request.resource');
   if (resource['group'] !== group || resource['version'] !== version || resource['resource'] !== plural)
     throw new MalformedReview(`request.resource is not ${plural}.${version}.${group}`);
+  const asked = fields(request['kind'], 'request.kind');
+  if (asked['group'] !== group || asked['version'] !== version || asked['kind'] !== kind)
+    throw new MalformedReview(`request.kind is not ${kind}.${version}.${group}`);
   return {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
-    response: { uid, ...decide(half, request) },
+    response: { uid, ...decide(entry, request) },
   };
 }
 
-function decide(half: Half, request: Fields): Omit<Answer, 'uid'> {
+function decide(entry: Entry, request: Fields): Omit<Answer, 'uid'> {
   const { operation, subResource } = request;
   if (subResource === 'status') return { allowed: true };
   if (subResource !== undefined && subResource !== '') throw new MalformedReview('request.subResource is not known');
@@ -81,8 +95,9 @@ function decide(half: Half, request: Fields): Omit<Answer, 'uid'> {
   const old = operation === 'UPDATE' ? backup(request['oldObject'], 'request.oldObject') : undefined;
   // Rules grow stricter with time: an object they would refuse today can still be labelled, and let go.
   if (next.metadata.deletionTimestamp !== undefined) return { allowed: true };
+  if (entry === 'mutate-trigger') return patched(triggerPatch(next, old, userName(request)));
   if (old !== undefined && canonical({ spec: next.spec }) === canonical({ spec: old.spec })) return { allowed: true };
-  return half === 'mutate' ? mutate(next, old) : judge(next, findingsOf(next, old));
+  return entry === 'mutate' ? mutate(next, old) : judge(next, findingsOf(next, old));
 }
 
 function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Answer, 'uid'> {
@@ -92,9 +107,19 @@ function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Ans
   const warnings = findings.filter(({ severity }) => severity === 'warning').slice(0, maxFindings);
   // The API server would show the warnings of both halves, so only this one gives them.
   const answer = { ...judge(final, findings), ...(warnings.length === 0 ? {} : { warnings: warnings.map(sentence) }) };
-  if (!answer.allowed || cluster === undefined) return answer;
-  const patch = Buffer.from(JSON.stringify(clusterPatch(cluster))).toString('base64');
-  return { ...answer, patchType: 'JSONPatch', patch };
+  return answer.allowed && cluster !== undefined ? { ...answer, ...patched(clusterPatch(cluster)) } : answer;
+}
+
+function patched(patch: object[]): Omit<Answer, 'uid'> {
+  if (patch.length === 0) return { allowed: true };
+  return { allowed: true, patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
+}
+
+function userName(request: Fields): string {
+  const { username } = fields(request['userInfo'], 'request.userInfo');
+  if (typeof username !== 'string' || username === '')
+    throw new MalformedReview('request.userInfo.username is missing');
+  return username;
 }
 
 function findingsOf(next: DatabaseBackup, old: DatabaseBackup | undefined): Finding[] {
@@ -130,7 +155,7 @@ function refusal({ metadata }: DatabaseBackup, errors: Finding[]): object {
     details: {
       ...(metadata.name === undefined ? {} : { name: metadata.name }),
       group,
-      kind: 'DatabaseBackup',
+      kind,
       causes: shown.map((finding) => ({ reason: 'FieldValueInvalid', field: finding.field, message: cause(finding) })),
     },
   };

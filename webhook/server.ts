@@ -3,7 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
-import { type AnsweredReview, type Half, MalformedReview, review } from './review.ts';
+import { type AnsweredReview, type Entry, entries, MalformedReview, review } from './review.ts';
 
 /** The API server takes requests of 3 MiB, and two versions of an object that etcd can store, 1.5 MiB each. */
 const maxBodyBytes = 3 * 1024 * 1024;
@@ -28,20 +28,19 @@ const unknown = '-';
 export function application(log: Logger, decide: typeof review = review): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag').enable('case sensitive routing').enable('strict routing');
-  const halves: Half[] = ['mutate', 'validate'];
-  for (const half of halves) {
+  for (const entry of entries) {
     app
-      .route(`/${half}`)
+      .route(`/${entry}`)
       .post(isJson, express.json({ limit: maxBodyBytes, inflate: false, strict: true }), (request, response) => {
-        const answered = decide(half, request.body);
-        record(log, half, request.body, answered);
+        const answered = decide(entry, request.body);
+        record(log, entry, request.body, answered);
         response.json(answered);
       })
       .all((_request, response) => {
         refuse(response.set('Allow', 'POST'), 405, 'only POST is answered here');
       });
   }
-  app.use((_request, response) => refuse(response, 404, 'there is /mutate and /validate'));
+  app.use((_request, response) => refuse(response, 404, `there is /${entries.join(', /')}`));
   app.use(failure(log));
   return app;
 }
@@ -82,10 +81,10 @@ function clientError(error: unknown): number | undefined {
   return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
 }
 
-function record(log: Logger, half: Half, body: unknown, { response }: AnsweredReview): void {
+function record(log: Logger, entry: Entry, body: unknown, { response }: AnsweredReview): void {
   const { request } = body as { request: Record<string, unknown> };
   const { uid, operation, namespace, name = unknown } = request;
-  const fields = { half, uid, operation, namespace, name, allowed: response.allowed };
+  const fields = { entry, uid, operation, namespace, name, allowed: response.allowed };
   if (response.allowed) log.debug(fields, 'reviewed');
   else log.info(fields, 'reviewed');
 }

@@ -45,6 +45,7 @@ export function reviewOf(request: Record<string, unknown>, envelope: Record<stri
       name: 'orders',
       namespace: 'shop',
       operation: 'CREATE',
+      userInfo: { username: 'ada' },
       object: backup(),
       oldObject: null,
       ...request,
