@@ -27,7 +27,8 @@ beforeAll(async () => {
 
 afterAll(() => api?.stop());
 
-const named = (name: string, spec: Parameters<typeof backup>[0] = {}) => backup(spec, { name });
+const named = (name: string, spec: Parameters<typeof backup>[0] = {}, annotations?: Record<string, string>) =>
+  backup(spec, annotations === undefined ? { name } : { name, annotations });
 const s3 = backup().spec.storage.s3;
 const both = { pvc: { claimName: 'x' }, s3 } as never;
 
@@ -230,24 +231,94 @@ describe('with two webhooks', () => {
     expect(await may('patch', 'validatingwebhookconfigurations/another')).toMatch(/no$/);
   });
 
-  test('with the webhook away nothing new passes, and status, labels, and deletion do', async () => {
-    await api.apply(named('stored'));
-    await Promise.all(webhooks.map(({ child }) => child.stop()));
-    const refused = await api.apply(named('new'));
-    expect([refused.ok, refused.text]).toEqual([false, expect.stringContaining('failed calling webhook')]);
+  test('who sets a trigger is recorded, whatever the object says, and stays until the next', async () => {
+    await api.apply(named('asked'));
+    const where = ['dbb', 'asked', '-n', 'shop'];
+    const annotate = (user: string, ...values: string[]) =>
+      api.kubectl(['annotate', ...where, '--overwrite', `--as=${user}`, '--as-group=system:masters', ...values]);
+    await annotate('ada', 'dbbackup.io/trigger=one', 'dbbackup.io/triggered-by=eve');
+    expect(await triggeredBy('asked')).toBe('ada');
+    await annotate('bob', 'team=shop');
+    expect(await triggeredBy('asked')).toBe('ada');
+    await annotate('bob', 'dbbackup.io/trigger=two');
+    expect(await triggeredBy('asked')).toBe('bob');
+    // As Argo CD and Flux do it: the name is not theirs to take away.
+    expect(await api.apply(named('asked', {}, { 'dbbackup.io/trigger': 'three' }))).toMatchObject({ ok: true });
+    const byApply = await triggeredBy('asked');
+    expect(byApply).not.toBe('bob');
+    expect(await api.apply(named('asked', {}, { 'dbbackup.io/trigger': 'three' }))).toMatchObject({ ok: true });
+    expect(await triggeredBy('asked')).toBe(byApply);
+    await annotate('bob', 'dbbackup.io/trigger-');
+    expect(await triggeredBy('asked')).toBeUndefined();
+  });
+
+  test('who creates an object with a trigger is recorded', async () => {
+    expect(await api.apply(named('born', {}, { 'dbbackup.io/trigger': 'one' }))).toMatchObject({ ok: true });
+    expect(await triggeredBy('born')).toMatch(/./);
+  });
+
+  describe('away', () => {
     const where = ['dbb', 'stored', '-n', 'shop'];
-    const status = JSON.stringify({ status: { observedGeneration: 1, phase: 'Succeeded' } });
-    await api.kubectl(['patch', ...where, '--subresource=status', '--type=merge', '-p', status]);
-    await api.kubectl(['label', ...where, 'team=shop']);
-    await api.kubectl(['annotate', ...where, 'dbbackup.io/trigger=now']);
-    expect((await api.apply(named('stored', { suspend: true }))).ok).toBe(false);
-    await api.kubectl(['delete', ...where]);
+    const clientSide = ['apply', '-f', '-'];
+
+    beforeAll(async () => {
+      await api.apply(named('stored'));
+      await api.kubectl(clientSide, named('client-side'));
+      await Promise.all(webhooks.map(({ child }) => child.stop()));
+    });
+
+    test('a new object and a changed spec are refused, with a message that names what is missing', async () => {
+      for (const object of [named('new'), named('stored', { suspend: true })]) {
+        const { ok, text } = await api.apply(object);
+        expect(ok).toBe(false);
+        expect(text).toMatch(/failed calling webhook "mutate\.dbbackup\.io": .*\/mutate\?timeout=5s": .*refused/);
+      }
+      const { ok, text } = await api.try(clientSide, named('client-side', { suspend: true }));
+      expect([ok, text]).toEqual([false, expect.stringContaining('failed calling webhook "mutate.dbbackup.io"')]);
+    });
+
+    test('an unchanged object is applied again, server-side and client-side', async () => {
+      expect(await api.apply(named('stored'))).toMatchObject({ ok: true });
+      expect(await api.try(clientSide, named('client-side'))).toMatchObject({
+        ok: true,
+        text: expect.stringContaining('client-side unchanged'),
+      });
+    });
+
+    test('status goes on', async () => {
+      const status = JSON.stringify({ status: { observedGeneration: 1, phase: 'Succeeded' } });
+      await api.kubectl(['patch', ...where, '--subresource=status', '--type=merge', '-p', status]);
+      expect((await api.get(...where))['status']).toMatchObject({ phase: 'Succeeded' });
+    });
+
+    test('labels and annotations change, a trigger among them, by every way to change them', async () => {
+      await api.kubectl(['label', ...where, 'team=shop']);
+      await api.kubectl(['annotate', ...where, 'dbbackup.io/trigger=now']);
+      expect(await triggeredBy('stored')).toBeUndefined();
+      expect(await api.apply(named('stored', {}, { note: 'x' }))).toMatchObject({ ok: true });
+      expect(await api.try(clientSide, named('client-side', {}, { note: 'x' }))).toMatchObject({ ok: true });
+    });
+
+    test('deletion works, that of an object with a finalizer too', async () => {
+      await api.kubectl(['delete', ...where]);
+      const held = ['dbb', 'client-side', '-n', 'shop'];
+      const finalizers = (list: string[]) => JSON.stringify({ metadata: { finalizers: list } });
+      await api.kubectl(['patch', ...held, '--type=merge', '-p', finalizers(['dbbackup.io/test'])]);
+      await api.kubectl(['delete', ...held, '--wait=false']);
+      await api.kubectl(['patch', ...held, '--type=merge', '-p', finalizers([])]);
+      expect(await api.try(['get', ...held])).toMatchObject({ ok: false, text: expect.stringContaining('not found') });
+    });
   });
 
   test('the processes stopped in good order', () => {
     for (const { child } of webhooks) expect(child.output()).toMatch(/"msg":"stopped"}$/);
   });
 });
+
+async function triggeredBy(name: string): Promise<unknown> {
+  const { metadata } = await api.get('dbb', name, '-n', 'shop');
+  return metadata.annotations?.['dbbackup.io/triggered-by'];
+}
 
 function bundleOf(configuration: KubernetesObject): string | undefined {
   return (configuration['webhooks'] as { clientConfig: { caBundle?: string } }[])[0]?.clientConfig.caBundle;

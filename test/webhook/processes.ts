@@ -17,7 +17,7 @@ const log = (line: string) => process.stderr.write(`[rig] ${line}\n`);
 export interface KubernetesObject {
   apiVersion: string;
   kind: string;
-  metadata: { name: string; namespace?: string; resourceVersion?: string };
+  metadata: { name: string; namespace?: string; resourceVersion?: string; annotations?: Record<string, string> };
   [field: string]: unknown;
 }
 
