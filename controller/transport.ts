@@ -22,7 +22,7 @@ export interface ApiRequest {
   body?: unknown;
   /** For PATCH; default is a merge patch. */
   contentType?: string;
-  /** Aborts a stream; plain calls have a limit of their own. */
+  /** Gives the call up; plain calls have a limit of their own besides. */
   signal?: AbortSignal;
 }
 
@@ -37,7 +37,8 @@ export class Transport {
 
   /** A call with a JSON answer. Throws ApiError for an answer of 300 or more, other errors when there is none. */
   async call<T>(request: ApiRequest): Promise<T> {
-    const signal = AbortSignal.timeout(callLimitMilliseconds);
+    const limit = AbortSignal.timeout(callLimitMilliseconds);
+    const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal]);
     const response = await this.send({ ...request, signal });
     return (await response.json()) as T;
   }

@@ -10,10 +10,20 @@ import { ApiError, type Transport } from './transport.ts';
 const pageSize = 500;
 /** The server ends a watch after this; it is then opened again where it was. */
 const watchSeconds = 300;
-/** The server sends a bookmark about every minute; silence beyond this is a dead connection. */
-const silenceMilliseconds = 120_000;
-const backoffMilliseconds = { first: 800, most: 30_000 };
-const quickClose = 1_000;
+export interface Patience {
+  /** The server sends a bookmark about every minute; silence beyond this is a dead connection. */
+  silence: number;
+  /** A watch that ends sooner is not opened again before this has passed. */
+  quickClose: number;
+  /** Waits after failures double from the first to the most. */
+  first: number;
+  most: number;
+  /** The server may ask for more than that, up to this. */
+  asked: number;
+}
+
+/** All in milliseconds. */
+const usual: Patience = { silence: 120_000, quickClose: 1_000, first: 800, most: 30_000, asked: 300_000 };
 
 interface WatchEvent<T> {
   type: string;
@@ -31,12 +41,20 @@ export class Reflector<T extends { metadata: Meta }> {
   private readonly kind: WatchedKind;
   private readonly changed: (object: T) => void;
   private readonly log: Logger;
+  private readonly patience: Patience;
   private readonly stopped = new AbortController();
   private listed: (() => void) | undefined;
   /** Resolves after the first whole list. */
   readonly synced: Promise<void>;
 
-  constructor(transport: Transport, kind: WatchedKind, log: Logger, changed: (object: T) => void) {
+  constructor(
+    transport: Transport,
+    kind: WatchedKind,
+    log: Logger,
+    changed: (object: T) => void,
+    patience: Patience = usual,
+  ) {
+    this.patience = patience;
     this.transport = transport;
     this.kind = kind;
     this.log = log;
@@ -61,13 +79,14 @@ export class Reflector<T extends { metadata: Meta }> {
         version = await this.watch(version);
         failures = 0;
         // A server that closes at once must not be asked in a tight loop.
+        const { quickClose } = this.patience;
         if (Date.now() - opened < quickClose) await this.pause(quickClose);
       } catch (error) {
         if (this.stopped.signal.aborted) return;
         // Whatever happened, a fresh list puts it right; only a closed connection may go on from where it was.
         version = undefined;
         failures += 1;
-        const wait = waitAfter(error, failures);
+        const wait = waitAfter(error, failures, this.patience);
         this.log.warn(
           { kind: this.kind.name, error: String(error), waitMilliseconds: wait },
           'watch failed, listing again',
@@ -89,6 +108,7 @@ export class Reflector<T extends { metadata: Meta }> {
       const page: ListPage<T> = await this.transport.call({
         method: 'GET',
         path: this.kind.path,
+        signal: this.stopped.signal,
         query: { ...this.selector(), limit: String(pageSize), ...(token === undefined ? {} : { continue: token }) },
       });
       for (const item of page.items) fresh.set(keyOf(item), item);
@@ -109,7 +129,7 @@ export class Reflector<T extends { metadata: Meta }> {
     const silence = new AbortController();
     const signal = AbortSignal.any([silence.signal, this.stopped.signal]);
     const arm = (): NodeJS.Timeout =>
-      setTimeout(() => silence.abort(new Error('no bookmark: the connection is dead')), silenceMilliseconds);
+      setTimeout(() => silence.abort(new Error('no bookmark: the connection is dead')), this.patience.silence);
     let timer = arm();
     try {
       const query = {
@@ -159,11 +179,11 @@ export function keyOf(object: { metadata: { namespace?: string; name: string } }
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
 }
 
-/** Milliseconds to wait after a failure: what the server asks for, else doubling with jitter. */
-function waitAfter(error: unknown, failures: number): number {
-  if (error instanceof ApiError && error.retryAfter !== undefined) return error.retryAfter * 1000;
-  if (error instanceof ApiError && error.status === 410 && failures === 1) return 50;
-  const { first, most } = backoffMilliseconds;
+/** Milliseconds to wait after a failure: what the server asks for within reason, else doubling with jitter. */
+function waitAfter(error: unknown, failures: number, { first, most, asked }: Patience): number {
+  if (error instanceof ApiError && error.retryAfter !== undefined)
+    return Math.min(asked, Math.max(first, error.retryAfter * 1000));
+  if (error instanceof ApiError && error.status === 410 && failures === 1) return Math.min(50, first);
   const limit = Math.min(most, first * 2 ** Math.min(failures - 1, 10));
   return limit / 2 + (Math.random() * limit) / 2;
 }
