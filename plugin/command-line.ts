@@ -38,6 +38,12 @@ const text = (describe: string) => ({ type: 'string', describe, requiresArg: tru
 const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
 const name = { type: 'string', demandOption: true, describe: 'Name of the DatabaseBackup' } as const;
 
+const paths = (describe: string) => ({ type: 'string', array: true, describe, requiresArg: true }) as const;
+
+const last = (given: string | readonly string[]): string => (typeof given === 'string' ? given : (given.at(-1) ?? ''));
+
+const parsing = { 'boolean-negation': false, 'duplicate-arguments-array': false, 'parse-numbers': false };
+
 type Runner = (stage: Stage) => Promise<void>;
 
 /** The text of --help or --version, or the command to run. Throws UsageError. */
@@ -51,7 +57,9 @@ export async function commandLine(
   const parser = declare(version, columns, (runner) => {
     chosen = runner;
   });
-  const options = await parser.parseAsync([...args], {}, (error, _argv, output) => {
+  // yargs takes a lone - for an option without a name; this is what it means.
+  const words = args.map((arg) => (arg === '-' ? '/dev/stdin' : arg));
+  const options = await parser.parseAsync(words, {}, (error, _argv, output) => {
     if (error != null) throw error instanceof UsageError ? error : new UsageError(error.message);
     shown = output;
   });
@@ -68,7 +76,7 @@ function declare(version: string, columns: number | undefined, choose: (runner: 
   return yargs()
     .scriptName('kubectl dbbackup')
     .usage('$0 COMMAND\n\nBackups of databases that are declared as DatabaseBackup objects.')
-    .parserConfiguration({ 'boolean-negation': false, 'duplicate-arguments-array': false, 'parse-numbers': false })
+    .parserConfiguration(parsing)
     .locale('en')
     .wrap(Math.min(columns ?? 100, 120))
     .option('namespace', { alias: 'n', ...text('Namespace; default is that of the context') })
@@ -122,6 +130,24 @@ function declare(version: string, columns: number | undefined, choose: (runner: 
           }),
       (options) =>
         choose(async ({ open }) => (await import('./commands/restore-locate.ts')).restoreLocate(await open(), options)),
+    )
+    .command(
+      'validate [input]',
+      'Apply the rules of admission to manifests, without a cluster',
+      (y) =>
+        y
+          // -f may be repeated; elsewhere the last of an option counts.
+          .parserConfiguration({ ...parsing, 'duplicate-arguments-array': true })
+          .positional('input', { type: 'string', describe: '- is standard input' })
+          .option('filename', { alias: 'f', ...paths('Files, folders with all below, or - for standard input') })
+          .option('kustomize', { alias: 'k', ...paths('Folders that kustomize or kubectl renders') })
+          .option('output', { ...outputs(['text', 'json', 'sarif', 'github']), coerce: last })
+          .option('strict', flag('Take warnings for errors')),
+      (options) =>
+        choose(async ({ terminal }) => {
+          const { validateManifests } = await import('./commands/validate.ts');
+          await validateManifests({ terminal, version, stdin: process.stdin, now: new Date() }, options);
+        }),
     )
     .command(
       'version',
