@@ -10,7 +10,7 @@ export interface Random {
 const seed = Number(process.env['TEST_SEED'] ?? '20250327');
 
 /** mulberry32: small, quick, and the same everywhere. */
-function randomOf(start: number): Random {
+export function randomOf(start: number): Random {
   let state = start >>> 0;
   const next = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;
