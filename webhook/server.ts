@@ -1,8 +1,15 @@
 // The two servers: admission over HTTPS, which doubts every request, and health over HTTP.
 import http from 'node:http';
 import https from 'node:https';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
 import type { Logger } from 'pino';
+import { Connections } from './connections.ts';
 import { type AnsweredReview, type Entry, entries, MalformedReview, review } from './review.ts';
 
 /** The API server takes requests of 3 MiB, and two versions of an object that etcd can store, 1.5 MiB each. */
@@ -19,8 +26,11 @@ export interface Patience {
 const patienceWithClients: Patience = { headers: 5_000, request: 10_000, look: 1_000 };
 /** Longer than the API server keeps an idle connection (90 s), so that it is always the client who closes. */
 const idleMilliseconds = 120_000;
-/** A few API servers with a few connections each need far less; 64 × 3 MiB of bodies still fit the pod's memory. */
-const maxConnections = 64;
+/** A few API servers open at most some hundred at once, when as many objects are applied together. */
+const maxConnections = 1_000;
+/** Larger bodies are rare, and a few at a time: 40 × 3 MiB and 1,000 × 64 KiB of the others fit the pod's 512 MiB. */
+const largeBytes = 64 * 1024;
+const maxLargeBodies = 40;
 
 /** The name that stands in a log for an object that could not be read. */
 const unknown = '-';
@@ -28,10 +38,15 @@ const unknown = '-';
 export function application(log: Logger, decide: typeof review = review): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag').enable('case sensitive routing').enable('strict routing');
+  const body: RequestHandler[] = [
+    isJson,
+    fewLarge(),
+    express.json({ limit: maxBodyBytes, inflate: false, strict: true }),
+  ];
   for (const entry of entries) {
     app
       .route(`/${entry}`)
-      .post(isJson, express.json({ limit: maxBodyBytes, inflate: false, strict: true }), (request, response) => {
+      .post(...body, (request: Request, response: Response) => {
         const answered = decide(entry, request.body);
         record(log, entry, request.body, answered);
         response.json(answered);
@@ -52,7 +67,20 @@ const isJson: RequestHandler = (request, response, next) => {
   else refuse(response, 415, 'the body must be application/json');
 };
 
-function refuse(response: express.Response, status: number, message: string): void {
+function fewLarge(): RequestHandler {
+  let large = 0;
+  return (request, response, next) => {
+    // Without a length it may become large.
+    if (Number(request.headers['content-length'] ?? maxBodyBytes) <= largeBytes) return next();
+    if (large >= maxLargeBodies)
+      return refuse(response, 503, `${maxLargeBodies} large bodies are being read: try again`);
+    large++;
+    response.once('close', () => large--);
+    next();
+  };
+}
+
+function refuse(response: Response, status: number, message: string): void {
   // What is left of a body that nobody wants must not be read as the next request.
   response.status(status).set('Connection', 'close').type('text/plain').send(`${message}\n`);
 }
@@ -89,8 +117,13 @@ function record(log: Logger, entry: Entry, body: unknown, { response }: Answered
   else log.info(fields, 'reviewed');
 }
 
-/** Has no certificate until setSecureContext is called; do not listen before. */
-export function admissionServer(app: Express, patience: Patience = patienceWithClients): https.Server {
+export interface AdmissionServer {
+  /** Has no certificate until setSecureContext is called; do not listen before. */
+  server: https.Server;
+  connections: Connections;
+}
+
+export function admissionServer(app: Express, patience: Patience = patienceWithClients): AdmissionServer {
   const server = https.createServer(
     {
       minVersion: 'TLSv1.2',
@@ -102,8 +135,7 @@ export function admissionServer(app: Express, patience: Patience = patienceWithC
     },
     app,
   );
-  server.maxConnections = maxConnections;
-  return server;
+  return { server, connections: new Connections(server, maxConnections) };
 }
 
 /** /healthz: the process runs; /readyz: it can be asked. */
@@ -115,29 +147,4 @@ export function healthServer(isReady: () => boolean): http.Server {
     if (ok === undefined) response.writeHead(404).end('not found\n');
     else response.writeHead(ok ? 200 : 503, { 'Content-Type': 'text/plain' }).end(ok ? 'ok\n' : 'not ready\n');
   });
-}
-
-/** Resolves to the port, once it listens. */
-export function listen(server: http.Server, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject).listen(port, () => {
-      server.off('error', reject);
-      const address = server.address();
-      resolve(typeof address === 'object' && address !== null ? address.port : port);
-    });
-  });
-}
-
-/** Stops accepting, lets what is in flight end, and cuts off what has not ended after the limit. */
-export async function drain(server: http.Server, limitMilliseconds: number): Promise<void> {
-  if (!server.listening) return;
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  // A connection that turns idle after close() would be kept for its next request.
-  const look = setInterval(() => server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => server.closeAllConnections(), limitMilliseconds);
-  await closed;
-  clearInterval(look);
-  clearTimeout(cut);
 }

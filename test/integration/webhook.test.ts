@@ -1,11 +1,11 @@
 // Admission against a real API server: what the CRD refuses by itself, what the webhook adds, and what neither may stand in the way of.
-import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { backup, database } from '../webhook/objects.ts';
 import {
   type AdmissionCluster,
   atAddress,
   eventually,
+  fingerprint,
   isReady,
   type KubernetesObject,
   startAdmissionCluster,
@@ -322,15 +322,4 @@ async function triggeredBy(name: string): Promise<unknown> {
 
 function bundleOf(configuration: KubernetesObject): string | undefined {
   return (configuration['webhooks'] as { clientConfig: { caBundle?: string } }[])[0]?.clientConfig.caBundle;
-}
-
-function fingerprint(port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    // Only looks at the certificate; nothing is sent.
-    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
-      resolve(socket.getPeerCertificate().fingerprint256);
-      socket.destroy();
-    });
-    socket.on('error', reject);
-  });
 }

@@ -9,6 +9,7 @@ import {
   isWhole,
   makeCertificate,
   needsRenewal,
+  parseValidity,
 } from '../../webhook/certificate.ts';
 import { mayLoad, Rotation } from '../../webhook/rotation.ts';
 import { agree, type CertificateStore, type StoredCertificate } from '../../webhook/secret.ts';
@@ -17,6 +18,7 @@ const day = 86_400_000;
 const start = new Date('2026-03-01T12:00:00Z');
 const daysLater = (days: number) => new Date(start.getTime() + days * day);
 const names = ['dbbackup-webhook.dbbackup-system.svc', '127.0.0.1', '::1'];
+const served = (certificate: Certificate) => ({ certificate, served: true });
 const count = (bundle: string) => bundle.match(/BEGIN CERTIFICATE/g)?.length ?? 0;
 
 let first: Certificate;
@@ -98,15 +100,15 @@ describe('a certificate', () => {
     expect(needsRenewal(first, [...names, 'another.svc'], start)).toBe(true);
   });
 
-  test('keeps the authorities that are still valid, newest first, three at most', async () => {
+  test('keeps the authorities that are still valid, newest first, five at most', async () => {
     const second = await makeCertificate(names, first.authorities, daysLater(61));
     expect(second.authorities.endsWith(first.authorities)).toBe(true);
     expect(authorityOf(second)).not.toBe(authorityOf(first));
     const third = await makeCertificate(names, second.authorities, daysLater(122));
     expect([count(third.authorities), third.authorities.includes(authorityOf(first))]).toEqual([2, false]);
     let hurried = first;
-    for (let round = 0; round < 4; round++) hurried = await makeCertificate(names, hurried.authorities, start);
-    expect(count(hurried.authorities)).toBe(3);
+    for (let round = 0; round < 6; round++) hurried = await makeCertificate(names, hurried.authorities, start);
+    expect([count(hurried.authorities), isWhole(hurried)]).toEqual([5, true]);
   });
 
   test('is not whole with another key, another authority, or rubbish', async () => {
@@ -137,15 +139,22 @@ describe('replicas agree', () => {
     secret.put(first);
     const renewed = await makeCertificate(names, first.authorities, daysLater(61));
     secret.rival = () => secret.put(renewed);
-    expect(await agree(secret, names, first, daysLater(61))).toBe(renewed);
+    expect(await agree(secret, names, served(first), daysLater(61))).toBe(renewed);
   });
 
   test('a broken Secret is made anew, and what is served meanwhile stays trusted', async () => {
     const secret = new Secret();
     secret.put({ ...first, key: 'rubbish' });
-    const made = await agree(secret, names, first, start);
+    const made = await agree(secret, names, served(first), start);
     expect([isWhole(made), count(made.authorities)]).toEqual([true, 2]);
     expect(made.authorities).toContain(authorityOf(first));
+  });
+
+  test('one that waits to be served is put back into a Secret that is gone', async () => {
+    const secret = new Secret();
+    expect(await agree(secret, names, { certificate: first, served: false }, start)).toBe(first);
+    expect(secret.stored?.certificate).toBe(first);
+    expect(await agree(new Secret(), names, { certificate: first, served: false }, daysLater(61))).not.toBe(first);
   });
 
   test('two that ask for different names settle on both', async () => {
@@ -168,31 +177,50 @@ describe('replicas agree', () => {
 });
 
 describe('the bundle', () => {
+  const bundle = () => first.authorities;
+  const stateOf = async (...request: Parameters<typeof publish>) => (await publish(...request)).state;
+
   test('is written once into both configurations and then left alone', async () => {
     const live = new Live();
-    expect([await publish(live, 'bundle'), await publish(live, 'bundle')]).toEqual(['written', 'held']);
-    expect([live.bundles(), live.writes]).toEqual([['bundle', 'bundle'], 2]);
+    expect([await stateOf(live, bundle(), start), await stateOf(live, bundle(), start)]).toEqual(['written', 'held']);
+    expect([live.bundles(), live.writes]).toEqual([[bundle(), bundle()], 2]);
   });
 
   test('is put back where somebody took it away', async () => {
-    const live = new Live('bundle');
+    const live = new Live(bundle());
     live.set('ValidatingWebhookConfiguration', '');
-    expect([await publish(live, 'bundle'), live.bundles()]).toEqual(['written', ['bundle', 'bundle']]);
+    expect([await stateOf(live, bundle(), start), live.bundles()]).toEqual(['written', [bundle(), bundle()]]);
+  });
+
+  test('only grows: a replica with old news takes nothing away from one with new', async () => {
+    const second = await makeCertificate(names, first.authorities, daysLater(61));
+    const live = new Live();
+    await stateOf(live, second.authorities, daysLater(61));
+    expect(await stateOf(live, first.authorities, daysLater(61))).toBe('held');
+    expect(live.bundles().map(count)).toEqual([2, 2]);
+  });
+
+  test('loses what expired, what is no certificate and what is not ours', async () => {
+    const second = await makeCertificate(names, '', daysLater(100));
+    const rubbish = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n';
+    const live = new Live(`${first.authorities}${rubbish}${first.cert}`);
+    expect(await stateOf(live, second.authorities, daysLater(100))).toBe('written');
+    expect(live.bundles()).toEqual([second.authorities, second.authorities]);
   });
 
   test('is tried again after a conflict, not for ever', async () => {
     const live = new Live();
     live.conflicts = 1;
-    expect(await publish(live, 'bundle')).toBe('written');
+    expect(await stateOf(live, bundle(), start)).toBe('written');
     live.set('MutatingWebhookConfiguration', '');
     live.conflicts = 100;
-    expect(await publish(live, 'bundle')).toBe('unconfirmed');
+    expect(await stateOf(live, bundle(), start)).toBe('unconfirmed');
   });
 
   test('is unconfirmed while a configuration is missing', async () => {
     const live = new Live();
     live.kinds.delete('ValidatingWebhookConfiguration');
-    expect([await publish(live, 'bundle'), live.bundles()]).toEqual(['unconfirmed', ['bundle']]);
+    expect([await stateOf(live, bundle(), start), live.bundles()]).toEqual(['unconfirmed', [bundle()]]);
   });
 });
 
@@ -253,9 +281,61 @@ describe('rotation', () => {
     expect(rotation.ready).toBe(true);
   });
 
-  test('serves one that shares no authority with the old at once', async () => {
+  test('a replica that finds the renewed authority trusted already still waits for a round', async () => {
+    const [secret, live] = [new Secret(), new Live()];
+    const [one, other] = [rotationOf(secret, live), rotationOf(secret, live)];
+    for (const { rotation } of [one, other]) await rotation.round();
+    for (const { clock } of [one, other]) clock.now = daysLater(61);
+    await one.rotation.round();
+    await other.rotation.round();
+    expect([one.loads.length, other.loads.length]).toEqual([1, 1]);
+    await other.rotation.round();
+    expect([one.loads.length, other.loads.length]).toEqual([1, 2]);
+  });
+
+  test('a Secret deleted at any moment, again and again, takes trust from no certificate that is served', async () => {
+    // Before which of eight rounds, which the replicas have in turns, the Secret is deleted: one pattern in eight.
+    for (let pattern = 1; pattern < 256; pattern += 8) {
+      const [secret, live] = [new Secret(), new Live()];
+      const replicas = [rotationOf(secret, live), rotationOf(secret, live)];
+      for (let step = 0; step < 16; step++) {
+        const replica = replicas[step % 2];
+        if ((pattern >> (step % 8)) & 1) secret.stored = undefined;
+        for (const { clock } of replicas) clock.now = new Date(start.getTime() + step * 5_000);
+        await replica?.rotation.round();
+        for (const { loads } of replicas)
+          for (const bundle of live.bundles())
+            if (loads.length > 0) expect(bundle).toContain(authorityOf(loads.at(-1) ?? first));
+      }
+    }
+  });
+
+  test('the first is served at once, and one after an expired one; all others wait', async () => {
     const other = await makeCertificate(names, '', start);
-    expect(mayLoad(first, other, 'written')).toBe(true);
-    expect(mayLoad(first, first, 'held')).toBe(false);
+    expect(mayLoad(undefined, other, false, start)).toBe(true);
+    expect(mayLoad(first, other, false, start)).toBe(false);
+    expect(mayLoad(first, other, true, start)).toBe(true);
+    expect(mayLoad(first, other, false, daysLater(91))).toBe(true);
+    expect(mayLoad(first, first, true, start)).toBe(false);
+  });
+});
+
+describe('the validity', () => {
+  test.each([
+    ['90d', 90 * day],
+    ['12h', day / 2],
+    ['100s', 100_000],
+  ])('%s is a duration', (text, milliseconds) => {
+    expect(parseValidity(text, 10_000)).toBe(milliseconds);
+  });
+
+  test.each(['', '90', 'd', '1w', '-1d', '1.5h', '999999d', '99s', '0d'])('%j is none, or too short', (text) => {
+    expect(() => parseValidity(text, 10_000)).toThrow('read --certificate-validity');
+  });
+
+  test('a short one is renewed when a third is left, like a long one', async () => {
+    const short = await makeCertificate(names, '', start, 30_000);
+    const later = (seconds: number) => new Date(start.getTime() + seconds * 1000);
+    expect([19, 21].map((seconds) => needsRenewal(short, names, later(seconds)))).toEqual([false, true]);
   });
 });

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { parseAllDocuments } from 'yaml';
 import { binary } from '../rig/binaries.ts';
 import { builtCluster, startBuilt } from '../rig/cluster/built.ts';
@@ -39,7 +40,9 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
 }
 
 /** @param name distinguishes clusters of one process; named so that what a killed run left is found and removed */
-export async function startAdmissionCluster(name: 'webhook' | 'kustomize' | 'policies'): Promise<AdmissionCluster> {
+export async function startAdmissionCluster(
+  name: 'webhook' | 'load' | 'kustomize' | 'policies',
+): Promise<AdmissionCluster> {
   const { state, started } = await startBuilt(`test-${name}-${process.pid}`, false, log);
   const directory = await mkdtemp(path.join(tmpdir(), 'dbbackup-admission-'));
   return new AdmissionCluster(builtCluster(state, started, log), directory, await binary('kubectl', log));
@@ -144,14 +147,30 @@ interface WebhookConfiguration extends KubernetesObject {
   webhooks: { clientConfig: { service?: { path: string } } }[];
 }
 
-/** A webhook configuration as it is written, but reached at an address of this machine instead of a Service. */
-export function atAddress(configuration: KubernetesObject, port: number): KubernetesObject {
+/** The SHA-256 of the certificate that is served at a port. */
+export function fingerprint(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    // Only looks at the certificate; nothing is sent.
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
+
+/**
+ * A webhook configuration as it is written, but reached at an address of this machine instead of a Service.
+ * @param authorities PEM, where somebody else than the webhook says whom to trust
+ */
+export function atAddress(configuration: KubernetesObject, port: number, authorities?: string): KubernetesObject {
+  const trust = authorities === undefined ? {} : { caBundle: Buffer.from(authorities).toString('base64') };
   const { webhooks } = configuration as WebhookConfiguration;
   return {
     ...configuration,
     webhooks: webhooks.map(({ clientConfig, ...rest }) => ({
       ...rest,
-      clientConfig: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}` },
+      clientConfig: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}`, ...trust },
     })),
   };
 }

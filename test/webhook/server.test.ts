@@ -1,13 +1,15 @@
 // The HTTPS server against a hostile client: a real server, real TLS, requests that no API server would send.
-import type { IncomingHttpHeaders, Server } from 'node:http';
-import { type RequestOptions, request as send } from 'node:https';
+import { once } from 'node:events';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Agent, type RequestOptions, request as send } from 'node:https';
 import { connect } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { authorityOf, type Certificate, makeCertificate } from '../../webhook/certificate.ts';
+import { drain, listen } from '../../webhook/listen.ts';
 import { review } from '../../webhook/review.ts';
-import { admissionServer, application, drain, healthServer, listen } from '../../webhook/server.ts';
+import { type AdmissionServer, admissionServer, application, healthServer } from '../../webhook/server.ts';
 import { backup, reviewOf } from './objects.ts';
 
 interface Reply {
@@ -18,17 +20,15 @@ interface Reply {
 
 const log = pino({ level: 'silent' });
 const json = { 'content-type': 'application/json' };
-const servers: Server[] = [];
+const servers: AdmissionServer[] = [];
 let certificate: Certificate;
 let port: number;
 
-async function serve(
-  decide: typeof review = review,
-): Promise<{ server: ReturnType<typeof admissionServer>; port: number }> {
-  const server = admissionServer(application(log, decide), { headers: 300, request: 600, look: 100 });
-  server.setSecureContext(certificate);
-  servers.push(server);
-  return { server, port: await listen(server, 0) };
+async function serve(decide: typeof review = review): Promise<AdmissionServer & { port: number }> {
+  const made = admissionServer(application(log, decide), { headers: 300, request: 600, look: 100 });
+  made.server.setSecureContext(certificate);
+  servers.push(made);
+  return { ...made, port: await listen(made.server, 0) };
 }
 
 function ask(options: RequestOptions, body?: string | Buffer, to = port): Promise<Reply> {
@@ -66,7 +66,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const server of servers) await drain(server, 0);
+  for (const { server, connections } of servers) await drain(server, connections, { linger: 0, limit: 0 });
 });
 
 test('a review is answered on both paths, with the query that the API server adds', async () => {
@@ -186,7 +186,7 @@ test('a new certificate is served to new connections without a restart', async (
 });
 
 test('draining finishes what is in flight, accepts nothing new and cuts off the rest', async () => {
-  const { server, port: own } = await serve();
+  const { server, connections, port: own } = await serve();
   const body = JSON.stringify(reviewOf({}));
   const open = new Promise<number>((resolve, reject) => {
     const headers = { ...json, 'content-length': Buffer.byteLength(body) };
@@ -196,7 +196,7 @@ test('draining finishes what is in flight, accepts nothing new and cuts off the 
     });
     request.on('error', reject).write(body.slice(0, 10));
     server.once('request', async () => {
-      const drained = drain(server, 5_000);
+      const drained = drain(server, connections, { linger: 0, limit: 5_000 });
       await expect(ask({ headers: json }, body, own)).rejects.toThrow();
       request.end(body.slice(10));
       await drained;
@@ -205,22 +205,35 @@ test('draining finishes what is in flight, accepts nothing new and cuts off the 
   expect(await open).toBe(200);
 });
 
-test('a request that never ends does not hold up the end', async () => {
-  const { server, port: own } = await serve();
+test('a request that never ends, and a client that never asks, do not hold up the end', async () => {
+  const { server, connections, port: own } = await serve();
   const socket = connect({ host: '127.0.0.1', port: own, ca: authorityOf(certificate) });
-  socket.on('error', () => {}).write('POST /validate HTTP/1.1\r\nHost: x\r\n');
-  await new Promise((resolve) => server.once('secureConnection', resolve));
-  await drain(server, 50);
+  socket.on('error', () => {}).write('POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{');
+  const silent = connect({ host: '127.0.0.1', port: own, ca: authorityOf(certificate) }).on('error', () => {});
+  await Promise.all([once(server, 'request'), once(silent, 'secureConnect')]);
+  await drain(server, connections, { linger: 0, limit: 50 });
   expect(server.listening).toBe(false);
+});
+
+test('while it lingers, who asks is answered and told to close', async () => {
+  const { server, connections, port: own } = await serve();
+  const agent = new Agent({ keepAlive: true });
+  const body = JSON.stringify(reviewOf({}));
+  expect((await ask({ headers: json, agent }, body, own)).headers['connection']).toBe('keep-alive');
+  const drained = drain(server, connections, { linger: 200, limit: 0 });
+  const reply = await ask({ headers: json, agent }, body, own);
+  expect([reply.status, reply.headers['connection']]).toEqual([200, 'close']);
+  await drained;
+  agent.destroy();
 });
 
 test('health says that it runs, and whether it can be asked', async () => {
   let ready = false;
   const server = healthServer(() => ready);
-  servers.push(server);
   const base = `http://127.0.0.1:${await listen(server, 0)}`;
   const status = async (path: string) => (await fetch(base + path)).status;
   expect([await status('/healthz'), await status('/readyz'), await status('/x')]).toEqual([200, 503, 404]);
   ready = true;
   expect(await status('/readyz')).toBe(200);
+  server.close().closeAllConnections();
 });
