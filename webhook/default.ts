@@ -10,6 +10,8 @@ export function missingCluster(next: DatabaseBackup, old: DatabaseBackup | undef
   // The stored object may have been made while the webhook was away; what it meant then stays.
   if (old !== undefined) return effective(old).cluster;
   if (typeof database.host !== 'string') return undefined;
+  const name: unknown = next.metadata.name;
+  if (name !== undefined && typeof name !== 'string') return undefined;
   // An object with generateName has no name yet; the controller pins the same default later.
   const cluster: string | undefined = defaultCluster(database.host, next.metadata.name);
   return cluster;

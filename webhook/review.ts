@@ -42,6 +42,9 @@ const maxFindings = 50;
 /** More than any list may have. Each item that is wrong costs a finding of a few kilobytes, and 3 MiB hold a million items. */
 const maxItems = 1000;
 
+/** Three times what the schema needs; the rules call themselves for each level. */
+const maxDepth = 32;
+
 /** The API server's are 36 characters. Whatever it is, it is sent back and logged. */
 const maxUid = 256;
 
@@ -96,14 +99,18 @@ function decide(entry: Entry, request: Fields): Omit<Answer, 'uid'> {
   // Rules grow stricter with time: an object they would refuse today can still be labelled, and let go.
   if (next.metadata.deletionTimestamp !== undefined) return { allowed: true };
   if (entry === 'mutate-trigger') return patched(triggerPatch(next, old, userName(request)));
+  const tooMuch = oversized(next.spec, 'spec');
+  if (tooMuch.length > 0) return judge(next, tooMuch);
+  if (old !== undefined && oversized(old.spec, 'spec').length > 0)
+    throw new MalformedReview('request.oldObject.spec is larger than what can be stored');
   if (old !== undefined && canonical({ spec: next.spec }) === canonical({ spec: old.spec })) return { allowed: true };
-  return entry === 'mutate' ? mutate(next, old) : judge(next, findingsOf(next, old));
+  return entry === 'mutate' ? mutate(next, old) : judge(next, validate(next, old));
 }
 
 function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Answer, 'uid'> {
   const cluster = hasSpec(next) ? missingCluster(next, old) : undefined;
   const final = cluster === undefined ? next : withCluster(next, cluster);
-  const findings = findingsOf(final, old);
+  const findings = validate(final, old);
   const warnings = findings.filter(({ severity }) => severity === 'warning').slice(0, maxFindings);
   // The API server would show the warnings of both halves, so only this one gives them.
   const answer = { ...judge(final, findings), ...(warnings.length === 0 ? {} : { warnings: warnings.map(sentence) }) };
@@ -122,18 +129,14 @@ function userName(request: Fields): string {
   return username;
 }
 
-function findingsOf(next: DatabaseBackup, old: DatabaseBackup | undefined): Finding[] {
-  const tooLong = longLists(next.spec, 'spec');
-  return tooLong.length > 0 ? tooLong : validate(next, old);
-}
-
-/** Lists that no field could hold end the review before the schema meets their items. */
-function longLists(value: unknown, field: string): Finding[] {
+/** What no field could hold ends the review before the rules meet it. */
+function oversized(value: unknown, field: string, depth = 0): Finding[] {
   if (typeof value !== 'object' || value === null) return [];
-  if (Array.isArray(value) && value.length > maxItems)
-    return [{ field, severity: 'error', message: `has more than ${maxItems} items`, fix: 'shorten it' }];
+  const error = (message: string, fix: string): Finding[] => [{ field, severity: 'error', message, fix }];
+  if (depth > maxDepth) return error(`is nested deeper than ${maxDepth} levels`, 'flatten it');
+  if (Array.isArray(value) && value.length > maxItems) return error(`has more than ${maxItems} items`, 'shorten it');
   const place = (key: string): string => (Array.isArray(value) ? `${field}[${key}]` : `${field}.${key}`);
-  return Object.entries(value).flatMap(([key, item]) => longLists(item, place(key)));
+  return Object.entries(value).flatMap(([key, item]) => oversized(item, place(key), depth + 1));
 }
 
 function judge(next: DatabaseBackup, findings: Finding[]): Omit<Answer, 'uid'> {

@@ -71,7 +71,9 @@ function fewLarge(): RequestHandler {
   let large = 0;
   return (request, response, next) => {
     // Without a length it may become large.
-    if (Number(request.headers['content-length'] ?? maxBodyBytes) <= largeBytes) return next();
+    const length = Number(request.headers['content-length'] ?? maxBodyBytes);
+    if (length > maxBodyBytes) return refuse(response, 413, 'the body is larger than 3 MiB');
+    if (length <= largeBytes) return next();
     if (large >= maxLargeBodies)
       return refuse(response, 503, `${maxLargeBodies} large bodies are being read: try again`);
     large++;

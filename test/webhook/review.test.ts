@@ -13,6 +13,7 @@ interface Status {
 const statusOf = ({ response }: AnsweredReview) => response.status as Status;
 const patchOf = ({ response }: AnsweredReview): unknown =>
   JSON.parse(Buffer.from(response.patch ?? 'bnVsbA==', 'base64').toString());
+const requestOf = (request: object) => (reviewOf({ ...request }) as { request: object }).request;
 const broken = backup({ schedule: '99 1 * * *', retention: {} });
 
 test('the answer names the request and is of the version asked', () => {
@@ -78,6 +79,17 @@ describe.each(['mutate', 'validate'] as const)('%s', (half) => {
     const recipients = Array.from({ length: 700_000 }, () => '');
     const answer = review(half, reviewOf({ object: backup({ encryption: { age: { recipients } } }) }));
     expect(statusOf(answer).message).toBe('spec.encryption.age.recipients: has more than 1000 items; shorten it');
+  });
+
+  test('refuses a nest without end, new or changed, and reads none as the old object', () => {
+    const text = JSON.stringify(backup({ schedule: '@' })).replace('"@"', `${'['.repeat(50_000)}${']'.repeat(50_000)}`);
+    const object = JSON.parse(text);
+    for (const request of [{ object }, { operation: 'UPDATE', object, oldObject: backup() }])
+      expect(statusOf(review(half, { ...reviewOf({}), request: { ...requestOf({}), ...request } })).message).toMatch(
+        /^spec\.schedule(\[0\]){32}: is nested deeper than 32 levels; flatten it$/,
+      );
+    const request = { ...requestOf({ operation: 'UPDATE' }), oldObject: object };
+    expect(() => review(half, { ...reviewOf({}), request })).toThrow(MalformedReview);
   });
 
   test('lets a deletion and a status write pass, whatever the object', () => {
