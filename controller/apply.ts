@@ -1,6 +1,7 @@
 // The effects of a decision on the API server. Each may be repeated: what exists and is ours is success, what changed meanwhile is a
 // conflict that the next look resolves.
-import { annotations } from '../crds/rules/names.ts';
+import { annotations, serviceAccountLabel } from '../crds/rules/names.ts';
+import { explain } from '../crds/rules/reasons.ts';
 import type { Kube } from './kube.ts';
 import { releasedLease, takenLease } from './lock.ts';
 import { type Backup, jobEnd, type Lease } from './objects.ts';
@@ -68,11 +69,17 @@ async function applyOne(kube: Kube, backup: Backup, effect: Effect, now: Date): 
 
 async function createJob(kube: Kube, backup: Backup, name: string, job: object): Promise<Conflict | undefined> {
   const { namespace, uid } = backup.metadata;
+  const refused = await refusedServiceAccount(kube, backup, name);
+  if (refused !== undefined) return refused;
   try {
     await kube.createJob(namespace, job);
     return undefined;
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+    if (!(error instanceof ApiError)) throw error;
+    // A quota or another admission policy: it may change, and a person should see it.
+    if (error.status === 403 || error.status === 422)
+      return { jobName: name, reason: 'JobRefused', message: error.message.slice(0, 800), transient: false };
+    if (error.status !== 409) throw error;
   }
   const existing = await kube.getJob(namespace, name);
   const owner = existing?.metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -81,7 +88,20 @@ async function createJob(kube: Kube, backup: Backup, name: string, job: object):
   const message = ofEarlier
     ? `Job "${name}" of an earlier object of this name is still being removed.`
     : `Job "${name}" exists and is not ours: delete or rename it.`;
-  return { jobName: name, message, transient: ofEarlier };
+  return { jobName: name, reason: 'NameConflict', message, transient: ofEarlier };
+}
+
+/** Who may write a manifest could otherwise run a pod as any service account of the namespace. */
+async function refusedServiceAccount(kube: Kube, backup: Backup, jobName: string): Promise<Conflict | undefined> {
+  const name = backup.spec.serviceAccountName;
+  if (name === undefined) return undefined;
+  const account = await kube.getServiceAccount(backup.metadata.namespace, name);
+  if (account?.metadata.labels?.[serviceAccountLabel.key] === serviceAccountLabel.value) return undefined;
+  const message = explain(
+    'ServiceAccountNotAllowed',
+    `"${name}" ${account === undefined ? 'does not exist' : 'lacks the label'}`,
+  );
+  return { jobName, reason: 'ServiceAccountNotAllowed', message, transient: false };
 }
 
 async function takeLock(kube: Kube, effect: Extract<Effect, { kind: 'takeLock' }>, now: Date): Promise<void> {

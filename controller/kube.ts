@@ -1,6 +1,6 @@
 // The calls to Kubernetes that the controller needs, as an interface that tests can stand in for, and the adapter that makes them.
 import { group, labels, plural, version } from '../crds/rules/names.ts';
-import type { Backup, Job, Lease, Pod } from './objects.ts';
+import type { Backup, Job, Lease, Meta, Pod } from './objects.ts';
 import { ApiError, type Transport } from './transport.ts';
 
 /** Kinds that are watched, with the path of their lists in all namespaces. */
@@ -32,6 +32,7 @@ export interface Kube {
   /** Deletes that very Job, its pods after it. A Job that is gone already is success. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
   podsOfJob(namespace: string, jobUid: string): Promise<Pod[]>;
+  getServiceAccount(namespace: string, name: string): Promise<{ metadata: Meta } | undefined>;
   getLease(namespace: string, name: string): Promise<Lease | undefined>;
   createLease(namespace: string, lease: object): Promise<Lease>;
   putLease(lease: Lease): Promise<Lease>;
@@ -74,6 +75,7 @@ export function kubeOf(transport: Transport): Kube {
       const path = `/api/v1/namespaces/${namespace}/pods`;
       return (await transport.call<{ items: Pod[] }>({ method: 'GET', path, query })).items;
     },
+    getServiceAccount: (namespace, name) => find(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}`),
     getLease: (namespace, name) => find(`${leases(namespace)}/${name}`),
     createLease: (namespace, body) => transport.call({ method: 'POST', path: leases(namespace), body }),
     putLease: (body) =>

@@ -27,7 +27,13 @@ export interface Observed {
   /** Unfinished Jobs of dbbackup that have been started, overall and in this namespace. */
   running: { overall: number; namespace: number };
   /** What stood in the way of creating a Job in this very pass. */
-  conflict?: { jobName: string; message: string; transient: boolean };
+  conflict?: {
+    jobName: string;
+    reason: 'NameConflict' | 'ServiceAccountNotAllowed' | 'JobRefused';
+    message: string;
+    /** It passes by itself in a moment. */
+    transient: boolean;
+  };
 }
 
 export interface Settings {

@@ -23,7 +23,7 @@ function healthy(draft: Draft): Draft['conditions'][number] {
   const type = 'BackupHealthy';
   // A Job of an earlier object that is being removed is in the way for a moment only.
   if (observed.conflict !== undefined && !observed.conflict.transient)
-    return { type, status: 'False', reason: 'NameConflict', message: observed.conflict.message };
+    return { type, status: 'False', reason: observed.conflict.reason, message: observed.conflict.message };
   if (status.failureReason !== undefined)
     return {
       type,

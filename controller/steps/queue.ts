@@ -1,4 +1,6 @@
 // Step: the Jobs that wait. A trigger asks for one, what is spent or outdated goes, the oldest is launched when the lock is free.
+
+import { longestToken } from '../../crds/rules/admission/object-rules.ts';
 import { annotations, leaseName, specHash, triggerJobName, windowJobName } from '../../crds/rules/names.ts';
 import { buildJob, jobDeadlineSeconds } from '../job.ts';
 import { type Holder, holderOf, isFree } from '../lock.ts';
@@ -26,6 +28,8 @@ function waiting(draft: Draft): Job[] {
 /** The trigger annotation's value when it asks for a backup that has not been claimed. */
 export function pendingToken(draft: Draft): string | undefined {
   const token = draft.observed.backup.metadata.annotations?.[annotations.trigger];
+  // Longer ones the webhook refuses; while it is away they are passed over, so that status stays small.
+  if (token !== undefined && token.length > longestToken) return undefined;
   return token === undefined || token === '' || token === draft.status.lastHandledTrigger?.token ? undefined : token;
 }
 

@@ -29,16 +29,19 @@ export function defaultCluster(host: string, name: string): string {
     : (name?.replaceAll('.', '-') ?? name);
 }
 
-/** Computes every default. The pinned cluster of status wins over a computed one, so that it never moves. */
+/**
+ * Computes every default, also for a stored object that lacks what today's schema requires: a condition says what is wrong with it.
+ * The pinned cluster of status wins over a computed one, so that it never moves.
+ */
 export function effective(backup: DatabaseBackup): Effective {
   const { spec } = backup;
   const algorithm = spec.compression?.algorithm ?? 'zstd';
   return {
     cluster:
-      spec.database.cluster ??
+      spec.database?.cluster ??
       backup.status?.effective?.cluster ??
-      defaultCluster(spec.database.host, backup.metadata.name),
-    port: spec.database.port ?? defaultPorts[spec.database.engine],
+      defaultCluster(spec.database?.host ?? '', backup.metadata.name),
+    port: spec.database?.port ?? defaultPorts[spec.database?.engine] ?? 0,
     timeZone: spec.timeZone ?? 'Etc/UTC',
     suspend: spec.suspend ?? false,
     startingDeadlineSeconds: spec.startingDeadlineSeconds ?? 3600,
@@ -47,7 +50,7 @@ export function effective(backup: DatabaseBackup): Effective {
     backoffLimit: spec.job?.backoffLimit ?? 1,
     runAsUser: spec.job?.runAsUser ?? 65532,
     fsGroup: spec.job?.fsGroup ?? 65532,
-    maxDeletesPerRun: spec.retention.maxDeletesPerRun ?? 10,
+    maxDeletesPerRun: spec.retention?.maxDeletesPerRun ?? 10,
     successfulJobsHistoryLimit: spec.successfulJobsHistoryLimit ?? 1,
     failedJobsHistoryLimit: spec.failedJobsHistoryLimit ?? 3,
   };

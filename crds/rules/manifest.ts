@@ -1,5 +1,5 @@
 // The manifest beside every snapshot: its commit record. It is written last, create-only; a data object without it is no snapshot.
-import { dataSuffix, type Owner } from './names.ts';
+import { dataSuffix, type Owner, timestamp } from './names.ts';
 
 export interface Manifest {
   formatVersion: 1;
@@ -69,5 +69,7 @@ export function decodeManifest(text: string, expectedKey: string): Manifest {
     throw fail(`it has the id of another, ${JSON.stringify(value.id)}`);
   for (const field of ['time', 'dumpStartedAt'] as const)
     if (Number.isNaN(Date.parse(value[field] ?? ''))) throw fail(`${field} is not a time`);
+  if (timestamp(new Date(value.time ?? '')) !== value.id?.split('-')[0])
+    throw fail(`its time ${JSON.stringify(value.time)} is not that of its id`);
   return value as Manifest;
 }

@@ -13,6 +13,9 @@ export const labels = {
   managedBy: 'app.kubernetes.io/managed-by',
 } as const;
 
+/** On a ServiceAccount: backups of its namespace may run as it. */
+export const serviceAccountLabel = { key: 'dbbackup.io/backup', value: 'allowed' } as const;
+
 export const annotations = {
   /** On a DatabaseBackup: a new value asks for a backup now. */
   trigger: 'dbbackup.io/trigger',

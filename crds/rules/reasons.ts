@@ -24,6 +24,12 @@ export const reasons = {
     sentence: 'A Secret or one of its keys is missing or empty',
     fix: 'create the Secret with the key that the message names',
   },
+  ServiceAccountNotAllowed: {
+    exitCode: 32,
+    permanent: true,
+    sentence: 'The service account may not be used for backups',
+    fix: 'create it, and give it the label dbbackup.io/backup: "allowed"',
+  },
   DatabaseUnreachable: {
     exitCode: 12,
     permanent: false,

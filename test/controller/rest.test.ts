@@ -98,6 +98,7 @@ describe('a spec that is not valid', () => {
 
 describe('a name that is taken', () => {
   const conflict = {
+    reason: 'NameConflict' as const,
     jobName,
     message: `Job "${jobName}" exists and is not ours: delete or rename it.`,
     transient: false,

@@ -27,6 +27,12 @@ export function sentence(finding: Finding): string {
   return `${finding.field}: ${value}${finding.message}; ${finding.fix}`;
 }
 
+/** `user:password@host` with the first part hidden. */
+function withoutLogin(word: string): string {
+  const [colon, at] = [word.indexOf(':'), word.lastIndexOf('@')];
+  return colon > 0 && at > colon + 1 ? `***${word.slice(at)}` : word;
+}
+
 /** A value for a message: short, and never a secret that was written where a public one belongs. */
 export function show(value: unknown): string {
   let text: string;
@@ -36,6 +42,11 @@ export function show(value: unknown): string {
     text = 'a nest too deep to be shown';
   }
   if (/AGE-SECRET-KEY-|PRIVATE KEY/i.test(text)) return '(a secret)';
+  // User and password of an address. Word by word, since one expression over the whole would take minutes for a megabyte.
+  text = text
+    .split(/([\s"/])/)
+    .map(withoutLogin)
+    .join('');
   return text.length <= 80 ? text : `${text.slice(0, 76)}..."`;
 }
 

@@ -1,23 +1,26 @@
 // Rules on the object itself: its name, and what is reserved in its metadata.
-import { annotations, labels } from '../names.ts';
-import { error, type Rule } from './finding.ts';
+import { annotations } from '../names.ts';
+import { error, type Finding, type Rule } from './finding.ts';
 
 const reserved = 'dbbackup.io/';
 const known: readonly string[] = [annotations.trigger, annotations.triggeredBy];
 /** A trigger's value is kept in status and on a Job. */
 export const longestToken = 253;
 
-const name: Rule = ({ metadata }) =>
-  (metadata.name?.length ?? 0) <= 48
+/** As the API server has it, which is asked after the webhook; the lock's name may be made from it. */
+const dnsName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+
+const name: Rule = ({ metadata }) => {
+  const given: unknown = metadata.name;
+  const wrong = (message: string, fix: string): Finding[] => [error('metadata.name', given, message, fix)];
+  // Without one the API server makes it from generateName, or refuses.
+  if (given === undefined || given === null || given === '') return [];
+  if (typeof given !== 'string') return wrong('is not a text', 'put it in quotes');
+  if (given.length > 48) return wrong('is longer than 48 characters', 'choose a shorter name; Job names are made from it');
+  return dnsName.test(given) && !/\.\.|\.-|-\./.test(given)
     ? []
-    : [
-        error(
-          'metadata.name',
-          metadata.name,
-          'is longer than 48 characters',
-          'choose a shorter name; Job names are made from it',
-        ),
-      ];
+    : wrong('is not a DNS name', 'use lower-case letters, digits, - and ., for example orders');
+};
 
 /** A misspelt annotation of ours would do nothing, silently. */
 const reservedKeys: Rule = ({ metadata }) => {
@@ -33,15 +36,14 @@ const reservedKeys: Rule = ({ metadata }) => {
 };
 
 const token: Rule = ({ metadata }) => {
-  const value = metadata.annotations?.[annotations.trigger];
-  if (value === undefined || (value.length <= longestToken && /^[\x20-\x7e]*$/.test(value))) return [];
+  const value: unknown = metadata.annotations?.[annotations.trigger];
+  // Empty in YAML is null, and an empty text to the API server.
+  if (value === undefined || value === null) return [];
+  if (typeof value === 'string' && (value.length <= longestToken && /^[\x20-\x7e]*$/.test(value))) return [];
   const field = `metadata.annotations[${annotations.trigger}]`;
   return [
     error(field, value, 'is not a plain text of at most 253 characters', 'use a short token, for example a date'),
   ];
 };
-
-/** Labels that are made on Jobs and pods; users cannot set them. */
-export const madeLabels: readonly string[] = Object.values(labels);
 
 export const objectRules: readonly Rule[] = [name, reservedKeys, token];
