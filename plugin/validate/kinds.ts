@@ -18,11 +18,9 @@ const foreign: Verdict = { what: 'foreign', findings: [] };
 /** @param given apiVersion and kind as they stand in the document; undefined where they are not there or no texts */
 export function verdict(given: { apiVersion: string | undefined; kind: string | undefined }): Verdict {
   const { kind } = given;
+  if (given.apiVersion === 'v1' && kind === 'List') return { what: 'list', findings: [] };
   const findings = apiVersionFindings(given.apiVersion);
-  if (findings === undefined) {
-    const isList = given.apiVersion === 'v1' && kind === 'List';
-    return isList ? { what: 'list', findings: [] } : foreign;
-  }
+  if (findings === undefined) return foreign;
   const isOurGroup = given.apiVersion?.startsWith(`${group}/`) === true;
   const isExact = kinds.some((one) => one === kind);
   // Without our group it takes our kind for a document to be meant for us.

@@ -1,12 +1,12 @@
 // The objects of one text: each of our kind with its value and the place of its fields, lists unpacked, other kinds counted.
-import { isMap, isScalar, isSeq, type Node, Scalar, type YAMLMap } from 'yaml';
+import { isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
 import { canonical } from '../../crds/rules/names.ts';
 import type { Finding } from '../../crds/rules/validate.ts';
 import { type Parsed, type Position, parse, type Unreadable } from './documents.ts';
 import type { RuleId } from './finding.ts';
 import { verdict } from './kinds.ts';
 import { placeOf } from './place.ts';
-import { type Problem, Tree, Unbounded } from './tree.ts';
+import { type Problem, scalarMeaning, Tree, Unbounded } from './tree.ts';
 
 export interface FoundObject {
   kind: string;
@@ -47,9 +47,10 @@ function* fromDocument({ document, positionOf }: Parsed): Generator<Found> {
   }
 }
 
-/** Nothing between two lines of ---, or only comments. */
+/** Nothing between two lines of ---, only comments, or null, which kubectl takes for nothing too. */
 function isEmpty(root: Node | null): boolean {
-  return root === null || (isScalar(root) && (root.source ?? '') === '' && root.type === Scalar.PLAIN);
+  const read = isScalar(root) ? scalarMeaning(root) : undefined;
+  return root === null || (read !== undefined && 'value' in read && read.value === null);
 }
 
 interface Given {

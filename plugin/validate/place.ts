@@ -1,6 +1,6 @@
 // Where in a document a field stands, from the path that a finding names.
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
-import type { Tree } from './tree.ts';
+import { scalarMeaning, type Tree } from './tree.ts';
 
 export interface FieldPlace {
   /** The key of the field, or its item in a list; for a field that is not there what would hold it. */
@@ -38,8 +38,9 @@ function next(tree: Tree, node: unknown, rest: string): Step | undefined {
       : { place: item as Node, inside: item, rest: rest.slice(index[0].length) };
   }
   if (!isMap(node)) return undefined;
+  const path = rest.replace(/^\./, '');
   const steps = node.items.flatMap(({ key, value }) => {
-    const left = isScalar(key) ? after(rest, String(key.value)) : undefined;
+    const left = after(path, nameOf(tree.resolved(key)));
     return left === undefined ? [] : [{ place: key as Node, inside: value, rest: left }];
   });
   // A label's name has dots of its own: the longest key that fits is the one. Of a key that is there twice the last one counts.
@@ -62,11 +63,19 @@ function merged(tree: Tree, map: { items: { key: unknown; value: unknown }[] }, 
   return undefined;
 }
 
+/** A key as kubectl reads it: yes is true, 0x10 is 16. */
+function nameOf(key: unknown): string | undefined {
+  const read = isScalar(key) ? scalarMeaning(key) : undefined;
+  return read !== undefined && 'value' in read ? String(read.value) : undefined;
+}
+
 /** What is left of a path behind a key; undefined where the path does not go through it. */
-function after(path: string, key: string): string | undefined {
-  const rest = path.replace(/^\./, '');
-  const spellings = [key, `[${key}]`, key.replaceAll('~', '~0').replaceAll('/', '~1')];
-  for (const spelling of spellings)
-    if (rest.startsWith(spelling) && /^([.[]|$)/.test(rest.slice(spelling.length))) return rest.slice(spelling.length);
-  return undefined;
+function after(path: string, key: string | undefined): string | undefined {
+  if (key === undefined) return undefined;
+  // The rules write a key as it is, in brackets, or escaped as in a JSON pointer.
+  const spelling = [key, `[${key}]`, key.replaceAll('~', '~0').replaceAll('/', '~1')].find((one) =>
+    path.startsWith(one),
+  );
+  const rest = spelling === undefined ? undefined : path.slice(spelling.length);
+  return rest === undefined || /^([.[]|$)/.test(rest) ? rest : undefined;
 }

@@ -1,6 +1,6 @@
 // One document's nodes turned into the JSON that kubectl would send, under bounds, and every field found again in the text.
 import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, Scalar, type YAMLMap } from 'yaml';
-import { maxDocumentBytes } from './documents.ts';
+import { maxDepth, maxDocumentBytes } from './documents.ts';
 import { meaning } from './scalars.ts';
 
 /** Something about a node that keeps the object from being what its author meant. */
@@ -13,8 +13,6 @@ export interface Problem {
 
 /** A DatabaseBackup has some hundred values. Aliases that refer to aliases could make any number of them. */
 const maxValues = 50_000;
-/** The schema is some ten levels deep. */
-const maxDepth = 100;
 /** Whoever has more has one mistake many times. */
 const maxProblems = 100;
 
@@ -78,7 +76,7 @@ export class Tree {
   }
 }
 
-function scalarMeaning(node: Scalar): ReturnType<typeof meaning> {
+export function scalarMeaning(node: Scalar): ReturnType<typeof meaning> {
   // A tag "!" says: a text, whatever it looks like.
   return meaning(String(node.value ?? ''), node.type === Scalar.PLAIN, node.tag);
 }
@@ -125,6 +123,7 @@ class Reader {
       if (isMerge(key)) this.#merge(out, value, key, field);
       else {
         const name = this.#name(key, field);
+        if (name === undefined) continue;
         const path = field === '' ? name : `${field}.${name}`;
         if (seen.has(name)) this.#problem(key as Node, path, 'is there twice', 'keep one of them');
         seen.add(name);
@@ -145,12 +144,12 @@ class Reader {
     }
   }
 
-  #name(key: unknown, field: string): string {
+  #name(key: unknown, field: string): string | undefined {
     const node = this.#tree.resolved(key);
     const read = isScalar(node) ? scalarMeaning(node) : undefined;
     if (read !== undefined && 'value' in read && read.value !== null) return String(read.value);
     this.#problem(key as Node, field, 'has a key that is no text', 'write a text before the colon');
-    return String(key);
+    return undefined;
   }
 
   #problem(node: Node, field: string, message: string, fix: string): void {
