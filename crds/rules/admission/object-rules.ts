@@ -16,7 +16,8 @@ const name: Rule = ({ metadata }) => {
   // Without one the API server makes it from generateName, or refuses.
   if (given === undefined || given === null || given === '') return [];
   if (typeof given !== 'string') return wrong('is not a text', 'put it in quotes');
-  if (given.length > 48) return wrong('is longer than 48 characters', 'choose a shorter name; Job names are made from it');
+  if (given.length > 48)
+    return wrong('is longer than 48 characters', 'choose a shorter name; Job names are made from it');
   return dnsName.test(given) && !/\.\.|\.-|-\./.test(given)
     ? []
     : wrong('is not a DNS name', 'use lower-case letters, digits, - and ., for example orders');
@@ -39,7 +40,7 @@ const token: Rule = ({ metadata }) => {
   const value: unknown = metadata.annotations?.[annotations.trigger];
   // Empty in YAML is null, and an empty text to the API server.
   if (value === undefined || value === null) return [];
-  if (typeof value === 'string' && (value.length <= longestToken && /^[\x20-\x7e]*$/.test(value))) return [];
+  if (typeof value === 'string' && value.length <= longestToken && /^[\x20-\x7e]*$/.test(value)) return [];
   const field = `metadata.annotations[${annotations.trigger}]`;
   return [
     error(field, value, 'is not a plain text of at most 253 characters', 'use a short token, for example a date'),
