@@ -93,7 +93,8 @@ describe('the controller', () => {
 
   test('may start its own Job, and touch no other', async () => {
     const patch = ['--type=merge', '-p', '{"spec":{"suspend":false}}', as('controller')];
-    await api.kubectl(['create', '-f', '-'], job({ metadata: { name: 'ours' } }));
+    // Its owner does not exist here: without a finalizer it would be collected before it is touched.
+    await api.kubectl(['create', '-f', '-'], job({ metadata: { name: 'ours', finalizers: ['dbbackup.io/test'] } }));
     await api.kubectl(['create', '-f', '-'], job({ metadata: { name: 'foreign', ownerReferences: [] } }));
     expect(await api.try(['patch', 'job', 'ours', ...patch, '--dry-run=server'])).toMatchObject({ ok: true });
     expect(await api.try(['patch', 'job', 'foreign', ...patch, '--dry-run=server'])).toMatchObject({ ok: false });
