@@ -95,6 +95,39 @@ describe('a backup to S3', () => {
     expect((await team.keys()).filter((key) => key.endsWith('.snap'))).toHaveLength(3);
   });
 
+  it('dumps what its extra arguments leave, with the resources and labels of its job', async () => {
+    const image = at.images.postgres.name;
+    const { host, name } = database;
+    const object = backupOf(namespace, 'chosen', image, {
+      database: {
+        engine: 'postgres',
+        image,
+        host,
+        name,
+        auth: { secretRef: { name: host } },
+        extraArgs: ['--exclude-table-data=*.pgbench_*', '--no-comments'],
+      },
+      job: { resources: { requests: { memory: '100Mi' }, limits: { memory: '512Mi' } }, podLabels: { team: 'shop' } },
+    });
+    await at.kubectl.apply([object]);
+    await trigger(at.kubectl, namespace, 'chosen', 'once');
+    const { status } = await runEnd(at.kubectl, namespace, 'chosen', 'once');
+    expect(status?.failureMessage).toBeUndefined();
+    const whole = (await getBackup(at.kubectl, namespace, 'orders')).status?.lastSnapshot?.size ?? 0;
+    expect(status?.lastSnapshot?.size).toBeLessThan(whole - 5_000_000);
+    const pods = await at.kubectl([
+      '-n',
+      namespace,
+      'get',
+      'pods',
+      '-l',
+      'team=shop,dbbackup.io/name=chosen',
+      '-o',
+      'name',
+    ]);
+    expect(pods.trim()).not.toBe('');
+  });
+
   it('whose password is wrong fails as DatabaseAuthFailed without a second pod, and no secret is told', async () => {
     const secretAccessKey = 'canary-password-1';
     await at.kubectl.apply([

@@ -3,13 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Job, jobEnd } from '../../controller/objects.ts';
+import { type Backup, type Job, jobEnd } from '../../controller/objects.ts';
 import { annotations, snapshotId } from '../../crds/rules/names.ts';
 import { type Cluster, startCluster } from '../rig/cluster/cluster.ts';
 import { type ApiProxy, startApiProxy, type Write } from '../rig/faults/api-proxy.ts';
 import { ownedRig, stopOwnedRig } from '../rig/owned.ts';
 import { waitFor } from '../wait.ts';
 import {
+  backupObject,
   createDueBackup,
   createNamespace,
   endPod,
@@ -191,6 +192,36 @@ describe('a controller that is killed', () => {
       expect(lease?.spec?.holderIdentity).toBe('');
     } finally {
       await Promise.all([first.kill(), second.kill()]);
+    }
+  });
+});
+
+describe('a backup whose service account', () => {
+  it('lacks the label makes no Job and says so, and runs once it has it', async () => {
+    await createNamespace(direct, 'account');
+    proxy.counts = () => false;
+    const accounts = '/api/v1/namespaces/account/serviceaccounts';
+    await direct.transport.call({ method: 'POST', path: accounts, body: { metadata: { name: 'cloud' } } });
+    const body = backupObject('account', 'orders', { serviceAccountName: 'cloud' }) as Backup;
+    body.metadata.annotations = { [annotations.trigger]: 'now' };
+    const path = '/apis/dbbackup.io/v1alpha1/namespaces/account/databasebackups';
+    await direct.transport.call({ method: 'POST', path, body });
+    const controller = startController();
+    try {
+      const refused = await waitFor('the condition says so', async () => {
+        const backup = await direct.kube.getBackup('account', 'orders');
+        const condition = backup?.status?.conditions?.find(({ type }) => type === 'BackupHealthy');
+        return condition?.reason === 'ServiceAccountNotAllowed' ? condition : undefined;
+      });
+      expect(refused).toMatchObject({ status: 'False', message: expect.stringContaining('"cloud" lacks the label') });
+      expect(await jobsOf(direct, 'account')).toEqual([]);
+      const label = { metadata: { labels: { 'dbbackup.io/backup': 'allowed' } } };
+      await direct.transport.call({ method: 'PATCH', path: `${accounts}/cloud`, body: label });
+      await waitFor('a Job is started', async () =>
+        (await jobsOf(direct, 'account')).find((job) => job.spec.suspend === false),
+      );
+    } finally {
+      await controller.kill();
     }
   });
 });
