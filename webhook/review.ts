@@ -67,7 +67,11 @@ function backup(value: unknown, what: string): DatabaseBackup {
 
 const hasSpec = ({ spec }: { spec: unknown }): boolean => typeof spec === 'object' && spec !== null;
 
-export function review(entry: Entry, body: unknown): AnsweredReview {
+/**
+ * @param now for warnings about what is to come; absent, there are none
+ * @throws MalformedReview
+ */
+export function review(entry: Entry, body: unknown, now?: Date): AnsweredReview {
   const envelope = fields(body, 'the body');
   if (envelope['apiVersion'] !== 'admission.k8s.io/v1' || envelope['kind'] !== 'AdmissionReview')
     throw new MalformedReview('only admission.k8s.io/v1 AdmissionReview is understood');
@@ -84,11 +88,11 @@ export function review(entry: Entry, body: unknown): AnsweredReview {
   return {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
-    response: { uid, ...decide(entry, request) },
+    response: { uid, ...decide(entry, request, now) },
   };
 }
 
-function decide(entry: Entry, request: Fields): Omit<Answer, 'uid'> {
+function decide(entry: Entry, request: Fields, now: Date | undefined): Omit<Answer, 'uid'> {
   const { operation, subResource } = request;
   if (subResource === 'status') return { allowed: true };
   if (subResource !== undefined && subResource !== '') throw new MalformedReview('request.subResource is not known');
@@ -104,13 +108,13 @@ function decide(entry: Entry, request: Fields): Omit<Answer, 'uid'> {
   if (old !== undefined && oversized(old.spec, 'spec').length > 0)
     throw new MalformedReview('request.oldObject.spec is larger than what can be stored');
   if (old !== undefined && canonical({ spec: next.spec }) === canonical({ spec: old.spec })) return { allowed: true };
-  return entry === 'mutate' ? mutate(next, old) : judge(next, validate(next, old));
+  return entry === 'mutate' ? mutate(next, old, now) : judge(next, validate(next, old));
 }
 
-function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined): Omit<Answer, 'uid'> {
+function mutate(next: DatabaseBackup, old: DatabaseBackup | undefined, now: Date | undefined): Omit<Answer, 'uid'> {
   const cluster = hasSpec(next) ? missingCluster(next, old) : undefined;
   const final = cluster === undefined ? next : withCluster(next, cluster);
-  const findings = validate(final, old);
+  const findings = validate(final, old, now);
   const warnings = findings.filter(({ severity }) => severity === 'warning').slice(0, maxFindings);
   // The API server would show the warnings of both halves, so only this one gives them.
   const answer = { ...judge(final, findings), ...(warnings.length === 0 ? {} : { warnings: warnings.map(sentence) }) };

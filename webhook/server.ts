@@ -47,7 +47,7 @@ export function application(log: Logger, decide: typeof review = review): Expres
     app
       .route(`/${entry}`)
       .post(...body, (request: Request, response: Response) => {
-        const answered = decide(entry, request.body);
+        const answered = decide(entry, request.body, new Date());
         record(log, entry, request.body, answered);
         response.json(answered);
       })

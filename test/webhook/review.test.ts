@@ -1,7 +1,10 @@
 // What is admitted, what is refused and in which words: reviews as literal objects.
 import { describe, expect, test } from 'vitest';
-import { type AnsweredReview, MalformedReview, review } from '../../webhook/review.ts';
+import { type AnsweredReview, type Entry, MalformedReview, review as reviewAt } from '../../webhook/review.ts';
 import { backup, database, reviewOf } from './objects.ts';
+
+const now = new Date('2026-03-01T12:00:00Z');
+const review = (entry: Entry, body: unknown) => reviewAt(entry, body, now);
 
 interface Status {
   code: number;
@@ -167,4 +170,17 @@ test('only the mutating half warns, so that each warning is shown once, with a r
   const both = { ...risky, spec: { ...risky.spec, retention: {} } };
   expect(review('mutate', reviewOf({ object: both })).response).toMatchObject({ allowed: false, warnings });
   expect(review('validate', reviewOf({ object: risky })).response).toEqual({ uid: 'a-uid', allowed: true });
+});
+
+test('what is to come is warned of: a window in a daylight gap, snapshots that a change would delete', () => {
+  const gap = backup({ schedule: '30 2 * * *', timeZone: 'Europe/Berlin' });
+  expect(review('mutate', reviewOf({ object: gap })).response.warnings).toEqual([
+    expect.stringContaining('daylight saving'),
+  ]);
+  const snapshots = [1, 2, 3].map((day) => ({ id: `2026020${day}T010000Z-00000000` }));
+  const oldObject = { ...backup(), status: { snapshots } };
+  const object = { ...backup({ retention: { keepLast: 1 } }), status: { snapshots } };
+  expect(review('mutate', reviewOf({ operation: 'UPDATE', object, oldObject })).response.warnings).toEqual([
+    expect.stringContaining('would delete 2 of the 3 newest snapshots'),
+  ]);
 });

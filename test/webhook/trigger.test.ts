@@ -1,8 +1,11 @@
 // Who asked for a backup: recorded from the request's user whenever the trigger changes, and only then.
 import { describe, expect, test } from 'vitest';
 import { annotations } from '../../crds/rules/names.ts';
-import { MalformedReview, review } from '../../webhook/review.ts';
+import { type Entry, MalformedReview, review as reviewAt } from '../../webhook/review.ts';
 import { backup, reviewOf } from './objects.ts';
+
+const now = new Date('2026-03-01T12:00:00Z');
+const review = (entry: Entry, body: unknown) => reviewAt(entry, body, now);
 
 const { trigger, triggeredBy } = annotations;
 const path = '/metadata/annotations/dbbackup.io~1triggered-by';
