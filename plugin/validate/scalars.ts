@@ -1,5 +1,5 @@
 // What a YAML scalar means to Kubernetes. kubectl reads YAML 1.1 with a few exceptions of its own (yes and on are booleans, 017 is 15, 1:30 is
-// no number), which is neither schema of the yaml package. test/integration/plugin-validate.test.ts holds this against kubectl.
+// no number), which is neither schema of the yaml package. test/integration/plugin-validate-agreement.test.ts holds this against kubectl.
 
 export type Meaning = { value: unknown } | { problem: string };
 
