@@ -1,12 +1,14 @@
-// Generates databasebackup.gen.ts (types and schema) and the field reference in docs/ from the CRD's YAML. `--check` fails when the file is stale.
+// Generates types and schema (databasebackup.gen.ts), the validator (validator.gen.js) and the field reference in docs/ from the CRD's YAML. `--check` fails when the file is stale.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { compile, type JSONSchema } from 'json-schema-to-typescript';
 import { parse } from 'yaml';
+import { validatorSource } from './generate-validator.ts';
 import { reference, type SchemaNode } from './reference.ts';
 
 const here = new URL('.', import.meta.url);
 const source = new URL('dbbackup.io_databasebackups.yaml', here);
 const typesFile = new URL('databasebackup.gen.ts', here);
+const validatorFile = new URL('validator.gen.js', here);
 const referenceFile = new URL('../docs/reference.md', here);
 
 interface Crd {
@@ -83,6 +85,7 @@ async function generate(): Promise<[URL, string][]> {
   const value = `/** The schema of the CRD, as the API server uses it. */\nexport const schema: object = ${JSON.stringify(schema)};\n`;
   return [
     [typesFile, `${header}${objectMeta}${types}\n${value}`],
+    [validatorFile, validatorSource(schema)],
     [referenceFile, reference(schema as SchemaNode)],
   ];
 }

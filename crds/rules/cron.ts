@@ -48,6 +48,10 @@ export class ScheduleError extends Error {
  */
 export function resolveCron(text: string, seed: string): string {
   if (text.length > 128) throw new ScheduleError(`it is ${text.length} characters long`, 'use at most 128 characters');
+  // Before trim, which takes away more than a reader and the CRD's own rule would.
+  const odd = /[^\x20-\x7e\t\r\n]/.exec(text);
+  if (odd !== null)
+    throw new ScheduleError(`illegal character ${JSON.stringify(odd[0])}`, 'use digits, names, * , - / and H');
   const written = text.trim();
   if (written.startsWith('@')) {
     const expanded = macros[written];

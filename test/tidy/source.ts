@@ -87,7 +87,8 @@ export function parse(path: string, text: string): Source {
 export async function readSources(): Promise<Source[]> {
   const sources: Source[] = [];
   const foreign = (name: string) => ['node_modules', 'dist', '.git'].includes(name);
+  // A declaration file says nothing that runs.
   for await (const path of glob('**/*.ts', { exclude: foreign }))
-    sources.push(parse(path, await readFile(path, 'utf8')));
+    if (!path.endsWith('.d.ts')) sources.push(parse(path, await readFile(path, 'utf8')));
   return sources.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

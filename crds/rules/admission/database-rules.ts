@@ -14,8 +14,10 @@ const name: Rule = ({ spec }) => {
   const value = spec.database.name;
   if (Buffer.byteLength(value) > 63)
     return [error('spec.database.name', value, 'is longer than 63 bytes', 'PostgreSQL names have at most 63 bytes')];
-  return /:\/\//.test(value)
-    ? [error('spec.database.name', value, 'is a connection string', 'write the plain name')]
+  if (/:\/\/|=/.test(value))
+    return [error('spec.database.name', value, 'is a connection string', 'write the plain name')];
+  return value.startsWith('-')
+    ? [error('spec.database.name', value, 'starts with -, as an option does', 'write the plain name')]
     : [];
 };
 

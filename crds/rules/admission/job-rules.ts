@@ -14,6 +14,9 @@ const units: Record<string, number> = {
 /** Below this a dump tool cannot start. */
 const leastMemory = 64 * 1_048_576;
 
+/** What the dump container gets where nothing is given. */
+export const defaultResources = { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '2Gi' } } as const;
+
 /** The number that a quantity means; NaN when it is none. */
 export function quantity(value: string | number): number {
   const match = /^(\d{1,12}(?:\.\d{1,3})?)(m|k|Ki|M|Mi|G|Gi)?$/.exec(String(value));
@@ -35,8 +38,10 @@ const resources: Rule = ({ spec }) => {
         findings.push(error(field, value, 'is less than 64Mi', 'write 64Mi or more'));
     }
   for (const name of ['cpu', 'memory'] as const) {
-    const [request, limit] = [given?.requests?.[name], given?.limits?.[name]];
-    if (request !== undefined && limit !== undefined && quantity(limit) < quantity(request))
+    if (given?.requests?.[name] === undefined && given?.limits?.[name] === undefined) continue;
+    const request = given.requests?.[name] ?? defaultResources.requests[name];
+    const limit = given.limits?.[name] ?? (name === 'memory' ? defaultResources.limits.memory : undefined);
+    if (limit !== undefined && quantity(limit) < quantity(request))
       findings.push(
         error(
           `spec.job.resources.limits.${name}`,
@@ -49,7 +54,11 @@ const resources: Rule = ({ spec }) => {
   return findings;
 };
 
-const reservedPrefixes = ['dbbackup.io/', 'batch.kubernetes.io/', 'kubernetes.io/', 'k8s.io/'];
+const reservedPrefixes = [
+  ...['dbbackup.io/', 'batch.kubernetes.io/', 'kubernetes.io/', 'k8s.io/'],
+  // Would take the dump out of its confinement.
+  'container.apparmor.security.beta.kubernetes.io/',
+];
 const reservedNames = [
   'app.kubernetes.io/managed-by',
   'controller-uid',
@@ -63,7 +72,9 @@ function isReserved(key: string): boolean {
 }
 
 /** A key as Kubernetes takes it: an optional DNS prefix, a slash and a name. */
-const qualified = /^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const qualified =
+  /^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const isKey = (key: string): boolean => key.indexOf('/') <= 253 && qualified.test(key);
 const labelValue = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
 
 const keys: Rule = ({ spec }) => {
@@ -71,7 +82,7 @@ const keys: Rule = ({ spec }) => {
   for (const kind of ['podLabels', 'podAnnotations', 'nodeSelector'] as const)
     for (const [key, value] of Object.entries(spec.job?.[kind] ?? {})) {
       const field = `spec.job.${kind}`;
-      if (!qualified.test(key))
+      if (!isKey(key))
         findings.push(
           error(field, key, 'is not a key that Kubernetes takes', 'use letters, digits, - _ . and at most one /'),
         );
@@ -91,13 +102,26 @@ const keys: Rule = ({ spec }) => {
 };
 
 const tolerations: Rule = ({ spec }) =>
-  (spec.job?.tolerations ?? []).flatMap(({ operator, value, key }, index) => {
+  (spec.job?.tolerations ?? []).flatMap(({ operator, value, key, effect, tolerationSeconds }, index) => {
     const field = `spec.job.tolerations[${index}]`;
-    if (!qualified.test(key))
-      return [error(`${field}.key`, key, 'is not a key that Kubernetes takes', 'write the key of the taint')];
-    return operator === 'Exists' && value !== undefined && value !== ''
-      ? [error(`${field}.value`, value, 'is not allowed with operator Exists', 'remove value, or use Equal')]
-      : [];
+    const findings: Finding[] = [];
+    if (!isKey(key))
+      findings.push(error(`${field}.key`, key, 'is not a key that Kubernetes takes', 'write the key of the taint'));
+    if (operator === 'Exists' && value !== undefined && value !== '')
+      findings.push(
+        error(`${field}.value`, value, 'is not allowed with operator Exists', 'remove value, or use Equal'),
+      );
+    // Kubernetes would refuse the Job.
+    if (tolerationSeconds !== undefined && effect !== 'NoExecute')
+      findings.push(
+        error(
+          `${field}.tolerationSeconds`,
+          tolerationSeconds,
+          'is only allowed with effect NoExecute',
+          'remove it, or set effect: NoExecute',
+        ),
+      );
+    return findings;
   });
 
 export const jobRules: readonly Rule[] = [resources, keys, tolerations];

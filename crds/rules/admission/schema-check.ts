@@ -1,35 +1,10 @@
 // The CRD's own schema as findings, in the words of the other rules.
-import { Ajv, type ErrorObject } from 'ajv';
-import { schema } from '../../databasebackup.gen.ts';
+import type { ErrorObject } from 'ajv';
+import { validate } from '../../validator.gen.js';
 import { error, type Finding } from './finding.ts';
-
-/** More than any maxLength of the schema. Beyond it maxLength has said enough: on a megabyte a pattern may take minutes. */
-const longestMatched = 1024;
-
-function boundedPattern(pattern: string, flags: string): { test(text: string): boolean; toString(): string } {
-  const expression = new RegExp(pattern, flags);
-  return {
-    test: (text) => text.length > longestMatched || expression.test(text),
-    toString: () => String(expression), // ajv tells one from another by it.
-  };
-}
 
 /** What a pattern says that does not fit. */
 export const malformed = 'is malformed';
-
-let compiled: ReturnType<Ajv['compile']> | undefined;
-
-/** Compiled at first use. */
-function validator(): ReturnType<Ajv['compile']> {
-  compiled ??= new Ajv({
-    allErrors: true,
-    strict: false,
-    verbose: true,
-    formats: { int32: true, int64: true, 'date-time': true },
-    code: { regExp: Object.assign(boundedPattern, { code: 'boundedPattern' }) },
-  }).compile(schema);
-  return compiled;
-}
 
 function fromSchema(failure: ErrorObject): Finding {
   const path = failure.instancePath
@@ -53,6 +28,5 @@ function fromSchema(failure: ErrorObject): Finding {
 
 /** What the schema says of an object of any shape. Status has a door and a schema check of its own. */
 export function schemaFindings(next: unknown): Finding[] {
-  const check = validator();
-  return check({ ...(next as object | null), status: undefined }) ? [] : (check.errors ?? []).map(fromSchema);
+  return validate({ ...(next as object | null), status: undefined }) ? [] : (validate.errors ?? []).map(fromSchema);
 }

@@ -32,6 +32,8 @@ const endpoint: Rule = ({ spec }) => {
   if (!URL.canParse(s3.endpoint)) return [error(field, s3.endpoint, 'is not an address', where)];
   const url = new URL(s3.endpoint);
   // The default port of a scheme is left out of url.port, so the text is asked.
+  if (/^https?:\/\/[^/?#@]*$/.test(s3.endpoint) === false)
+    return [error(field, s3.endpoint, 'is more than scheme, host and port', where)];
   if (/:0*$/.test(s3.endpoint.slice(6))) return [error(field, s3.endpoint, 'names port 0 or none', where)];
   const why = refusedHost(hostOf(s3.endpoint));
   if (why !== undefined) return [error(field, s3.endpoint, `its host ${why}`, "write the store's own address")];
