@@ -1,0 +1,53 @@
+// `npm run bench -- NAME`: measures the project beside its nearest peer, in turns, in one call. Without NAME, or with one that is not
+// there, it ends with exit code 2 and the list.
+import { parseArgs } from 'node:util';
+import { json, type Row, table } from './report.ts';
+import { review } from './review.ts';
+
+export interface BenchOptions {
+  /** How often each side is measured. */
+  runs: number;
+  log: (line: string) => void;
+}
+
+const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { review };
+const leastRuns = 3;
+
+const usage = `usage: npm run bench -- NAME [-o json] [--runs N]
+
+  NAME      one of: ${Object.keys(benches).join(', ')}
+  -o json   one JSON object a line instead of a table
+  --runs    runs of each side, at least ${leastRuns}; medians are shown (default 5)`;
+
+class UsageError extends Error {}
+
+function parse(args: string[]): { name: string; asJson: boolean; runs: number } {
+  const options = { output: { type: 'string', short: 'o' }, runs: { type: 'string' } } as const;
+  const read = () => parseArgs({ args, allowPositionals: true, options });
+  let parsed: ReturnType<typeof read>;
+  try {
+    parsed = read();
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  const { values, positionals } = parsed;
+  const [name, ...more] = positionals;
+  if (name === undefined || more.length > 0) throw new UsageError('name one bench');
+  if (!Object.hasOwn(benches, name)) throw new UsageError(`no bench "${name}"`);
+  if (values.output !== undefined && values.output !== 'json') throw new UsageError(`no output "${values.output}"`);
+  const runs = Number(values.runs ?? 5);
+  if (!Number.isInteger(runs) || runs < leastRuns)
+    throw new UsageError(`--runs "${values.runs}": at least ${leastRuns}`);
+  return { name, asJson: values.output === 'json', runs };
+}
+
+try {
+  const { name, asJson, runs } = parse(process.argv.slice(2));
+  const rows = (await benches[name]?.({ runs, log: (line) => console.error(`[bench] ${line}`) })) ?? [];
+  console.log(asJson ? json(rows) : table(rows));
+  if (rows.some(({ theirs }) => theirs === null)) process.exitCode = 1;
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${usage}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,46 @@
+// A server under measurement: a process of its own, with what it used of processor and memory.
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Child, startChild } from '../rig/servers/child.ts';
+
+const patienceMilliseconds = 10_000;
+/** Linux counts processor time in hundredths of a second everywhere that Node runs. */
+const ticksPerSecond = 100;
+
+export interface Program {
+  port: number;
+  cpuSeconds(): Promise<number>;
+  /** The most that it has held so far. */
+  memoryMiB(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Starts a program that prints a line with "listening" and its port as JSON. */
+export async function startProgram(argv: [string, ...string[]]): Promise<Program> {
+  const child = await startChild(argv, { env: process.env });
+  return {
+    port: await portOf(child, argv[0]),
+    cpuSeconds: async () => {
+      const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+      // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+    },
+    memoryMiB: async () => {
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+      return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+    },
+    stop: () => child.stop(),
+  };
+}
+
+async function portOf(child: Child, program: string): Promise<number> {
+  const end = performance.now() + patienceMilliseconds;
+  while (child.running() && performance.now() < end) {
+    const line = /^.*"msg":"listening".*$/m.exec(child.output())?.[0];
+    if (line !== undefined) return (JSON.parse(line) as { port: number }).port;
+    await sleep(50);
+  }
+  await child.stop();
+  throw new Error(`start ${program}: it does not listen: ${child.output()}`);
+}
