@@ -27,8 +27,8 @@ export async function* readInputs(paths: readonly string[], stdin: Readable): As
   for (const path of paths) files.push(...(isStandardInput(path) ? ['-'] : await filesOf(path)));
   const seen = new Set<string>();
   for (const file of files) {
-    // A file that is named twice, or below two folders, is no second object.
-    const real = file === '-' ? '-' : await attempt(file, () => realpath(file));
+    // A file that is named twice, or below two folders, is no second object. A pipe, as a shell's <(...) is one, has no real path.
+    const real = file === '-' ? '-' : await realpath(file).catch(() => file);
     if (seen.has(real)) continue;
     seen.add(real);
     const isStdin = file === '-';

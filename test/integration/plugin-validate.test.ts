@@ -10,6 +10,7 @@ import { recipient } from '../crds/backup.ts';
 import { goodManifest, writeOverlay, wrongManifest } from '../demo/overlay.ts';
 import { good } from '../plugin/manifests.ts';
 import { binary } from '../rig/binaries.ts';
+import { run } from '../rig/command.ts';
 
 const main = fileURLToPath(new URL('../../plugin/main.ts', import.meta.url));
 const example = 'kustomize/examples/orders';
@@ -105,6 +106,11 @@ describe('it ends', () => {
       const ended = await plugin(['validate', ...args], { input: good().replace('orders\n', 'ORDERS\n') });
       expect([args, ended.code, ended.stdout]).toEqual([args, 1, expect.stringMatching(/stdin(:4:3|",\n)/)]);
     }
+  });
+
+  it('reads a pipe that a shell made a path of', async () => {
+    const line = `'${process.execPath}' '${main}' validate -f <(printf 'a: [')`;
+    await expect(run(['bash', '-c', line])).rejects.toThrow(/\/dev\/fd\/\d+:1:5: error: is not YAML: /);
   });
 
   it('as JSON that is whole, however long', async () => {
