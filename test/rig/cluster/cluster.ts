@@ -53,8 +53,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const { state, started } = await startBuilt(name, node, log);
     return builtCluster(state, started, log);
   };
-  const cluster =
-    (up?.provider === 'built' ? null : await attempt('kind', viaKind)) ?? (await attempt('built', viaPrograms));
+  // A control plane alone is seconds from its programs and needs no root; kind always brings a node.
+  const programsFirst = !node || up?.provider === 'built';
+  const cluster = programsFirst
+    ? ((await attempt('built', viaPrograms)) ?? (await attempt('kind', viaKind)))
+    : ((await attempt('kind', viaKind)) ?? (await attempt('built', viaPrograms)));
   if (cluster !== null) return cluster;
   throw new Error(`start a cluster: no way worked\n- ${failed.join('\n- ')}`);
 }
