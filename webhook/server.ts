@@ -61,7 +61,10 @@ export function application(log: Logger, decide: typeof review = review): Expres
 }
 
 const isJson: RequestHandler = (request, response, next) => {
-  if (request.is('application/json') === 'application/json') next();
+  const type = request.headers['content-type'] ?? '';
+  // The parser would read these too.
+  if (/utf-?(16|32)/i.test(type)) refuse(response, 415, 'the body must be in UTF-8');
+  else if (request.is('application/json') === 'application/json') next();
   else if (request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0)
     refuse(response, 400, 'the body is empty');
   else refuse(response, 415, 'the body must be application/json');
