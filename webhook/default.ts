@@ -8,7 +8,8 @@ export function missingCluster(next: DatabaseBackup, old: DatabaseBackup | undef
   // Not a shape that a value could be put into: the rules name what is wrong with it.
   if (typeof database !== 'object' || database === null || Object.hasOwn(database, 'cluster')) return undefined;
   // The stored object may have been made while the webhook was away; what it meant then stays.
-  if (old !== undefined) return effective(old).cluster;
+  const before: Partial<DatabaseBackup['spec']['database']> | undefined = old?.spec?.database;
+  if (old !== undefined && typeof before?.host === 'string') return effective(old).cluster;
   if (typeof database.host !== 'string') return undefined;
   const name: unknown = next.metadata.name;
   if (name !== undefined && typeof name !== 'string') return undefined;
