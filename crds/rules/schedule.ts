@@ -98,21 +98,42 @@ function nextLocal(nextWall: (wall: number) => number | undefined, zone: string,
 /** How far ahead gaps are looked for: every zone with daylight saving has one within it. */
 const gapHorizon = 370 * day;
 
+/** A time that the zone's clock leaves out: from one offset to a larger one. */
+interface Gap {
+  change: number;
+  before: number;
+  after: number;
+}
+
+/** The last answer for each zone. Looking takes some hundred readings of the zone's clock, far more than all else that a review does. */
+const gapsOfZones = new Map<string, { from: number; gaps: Gap[] }>();
+
+/** The gaps of about a year from a day on. */
+function gapsFrom(from: number, zone: string): Gap[] {
+  const key = zone.toLowerCase();
+  const known = gapsOfZones.get(key);
+  if (known?.from === from) return known.gaps;
+  const gaps: Gap[] = [];
+  let before = offsetAt(from, zone);
+  for (let at = from; at < from + gapHorizon; at += day) {
+    const after = offsetAt(at + day, zone);
+    if (after > before) gaps.push({ change: transition(at, at + day, zone), before, after });
+    before = after;
+  }
+  gapsOfZones.set(key, { from, gaps });
+  return gaps;
+}
+
 /**
  * The instant to which the next window in a gap of the zone's clock moves, within about a year; undefined when none does.
  * Schedules that match every hour have no windows in gaps.
  */
 export function gapWindow(schedule: Schedule, from: number): number | undefined {
   if (schedule.everyHour) return undefined;
-  let before = offsetAt(from, schedule.zone);
-  for (let at = from; at < from + gapHorizon; at += day) {
-    const after = offsetAt(at + day, schedule.zone);
-    const old = before;
-    before = after;
-    if (after <= old) continue;
-    const change = transition(at, at + day, schedule.zone);
+  for (const { change, before, after } of gapsFrom(Math.floor(from / day) * day, schedule.zone)) {
+    if (change <= from) continue;
     // The walls that the clock leaves out are those from its old reading at the change to its new one.
-    const wall = schedule.nextWall(change + old - 1);
+    const wall = schedule.nextWall(change + before - 1);
     if (wall !== undefined && wall < change + after) return change;
   }
   return undefined;
