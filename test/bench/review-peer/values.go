@@ -17,8 +17,14 @@ var (
 	units     = map[string]float64{"m": 1e-3, "": 1, "k": 1e3, "Ki": 1 << 10, "M": 1e6, "Mi": 1 << 20, "G": 1e9, "Gi": 1 << 30}
 	// Whether the argument takes a value.
 	allowed = map[string]bool{
-		"--exclude-table": true, "--exclude-table-data": true, "--exclude-schema": true, "--schema": true, "--table": true,
-		"--lock-wait-timeout": true, "--no-comments": false, "--no-publications": false, "--no-subscriptions": false,
+		"--table": true, "--exclude-table": true, "--exclude-table-data": true, "--schema": true, "--exclude-schema": true,
+		"--extension": true, "--include-foreign-data": true, "--lock-wait-timeout": true, "--extra-float-digits": true,
+		"--encoding": true,
+		"--blobs":    false, "--no-blobs": false, "--no-comments": false, "--no-publications": false,
+		"--no-subscriptions": false, "--no-security-labels": false, "--no-owner": false, "--no-privileges": false,
+		"--no-tablespaces": false, "--no-unlogged-table-data": false, "--enable-row-security": false,
+		"--strict-names": false, "--serializable-deferrable": false, "--load-via-partition-root": false,
+		"--quote-all-identifiers": false,
 	}
 )
 
