@@ -21,6 +21,13 @@ test.each([
   expect(superlinear(parsePattern(pattern))).toMatch(kind);
 });
 
+test('of two loops one of which stands behind ^ in the middle, or in a lookahead, none disturbs the other', () => {
+  expect(superlinear(parsePattern('(^|\\.)[0-9]+$'))).toBeUndefined();
+  expect(superlinear(parsePattern('(^|\\.|)[0-9]+$'))).toMatch('polynomial');
+  expect(superlinear(parsePattern('^(?![^/]{254})[a-z]+$', { javascript: true }))).toBeUndefined();
+  expect(superlinear(parsePattern('^(?!a*a*b)[a-z]+$', { javascript: true }))).toMatch('polynomial');
+});
+
 test.each(['^a*b', '^(a|b)*$', '^a+(,a+)*$', '^[0-9]*:[0-9:]*$', ':0*$', '^(a?){1,3}$', '^a{0,251}b$'])(
   '%s is found to be linear',
   (pattern) => {

@@ -4,7 +4,7 @@
 // such paths grows with the text if and only if (Weber and Seidl, 1991) there is a state with two different ways back to itself on the same
 // letters (exponential), or two states with p to p, p to q and q to q on the same letters (polynomial). Where neither exists a text of n
 // letters has at most c * n attempts, with a c that depends on the expression alone. All states count as final here, since a matcher tries
-// fronts that lead nowhere too. Repetitions of 1 to 61 are taken for endless ones, and anchors for nothing: both only add paths.
+// fronts that lead nowhere too. Repetitions of 1 to 61 are taken for endless ones, and $ for nothing: both only add paths.
 //
 // The linear engine of V8 (flag l) would not do: it says which expressions it could run in linear time itself, while the engine in use
 // tracks back, and it accepts (a*)*.
@@ -24,16 +24,26 @@ interface Part {
 }
 
 class Automaton {
+  /** Whether ^ can still hold. */
+  readonly fromStart: boolean;
   readonly sets: (readonly Range[])[] = [];
   /** From each position to those that may follow it, and in how many ways: more than one matter as much as two. */
   readonly next: Ways[] = [];
 
+  constructor(fromStart: boolean) {
+    this.fromStart = fromStart;
+  }
+
   part(tree: Tree): Part {
     switch (tree.kind) {
       case 'empty':
-      case 'start':
       case 'end':
         return { first: new Map(), last: new Map(), empty: 1 };
+      case 'start':
+        return { first: new Map(), last: new Map(), empty: this.fromStart ? 1 : 0 };
+      case 'ahead':
+        // Its paths end within it, and what follows it starts where it started.
+        return { first: this.part(tree.item).first, last: new Map(), empty: 1 };
       case 'set': {
         const position = this.sets.push(tree.ranges) - 1;
         this.next.push(new Map());
@@ -102,14 +112,17 @@ const meet = (...sets: (readonly Range[])[]): boolean =>
 export function superlinear(tree: Tree): string | undefined {
   const alternatives = tree.kind === 'choice' ? tree.items : [tree];
   for (const alternative of alternatives) {
-    // Without ^ the matcher starts again at every letter, as if anything might stand in front.
-    const whole: Tree = isAnchored(alternative) ? alternative : { kind: 'sequence', items: [anything, alternative] };
-    const automaton = new Automaton();
-    automaton.part(whole);
-    const found = exponential(automaton) ?? polynomial(automaton);
+    const found = ways(alternative, true) ?? (isAnchored(alternative) ? undefined : ways(alternative, false));
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Without ^ the matcher starts again at every letter, as if anything might stand in front. */
+function ways(tree: Tree, fromStart: boolean): string | undefined {
+  const automaton = new Automaton(fromStart);
+  automaton.part(fromStart ? tree : { kind: 'sequence', items: [anything, tree] });
+  return exponential(automaton) ?? polynomial(automaton);
 }
 
 const isAnchored = (tree: Tree): boolean =>

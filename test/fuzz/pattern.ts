@@ -8,7 +8,9 @@ export type Tree =
   | { kind: 'start' | 'end' }
   | { kind: 'set'; ranges: readonly Range[] }
   | { kind: 'sequence' | 'choice'; items: readonly Tree[] }
-  | { kind: 'repeat'; item: Tree; min: number; max: number };
+  | { kind: 'repeat'; item: Tree; min: number; max: number }
+  /** Lookahead, of either sense: only where JavaScript alone reads the pattern. */
+  | { kind: 'ahead'; item: Tree };
 
 const last = 0x10ffff;
 const named: Record<string, readonly Range[]> = {
@@ -64,7 +66,7 @@ function anyCase(ranges: readonly Range[]): Range[] {
 export interface Dialect {
   /** Flags i and others; g, u and y change nothing here. */
   flags?: string;
-  /** Takes \s too, which RE2 would read differently. */
+  /** Takes \s and lookahead too, which RE2 reads differently or not at all. */
   javascript?: boolean;
 }
 
@@ -129,13 +131,14 @@ export function parsePattern(pattern: string, { flags = '', javascript = false }
     if (letter === '\\') return set(escaped());
     if ('*+?{}])'.includes(letter)) fail(`${letter} stands alone`);
     if (letter !== '(') return set([[code(letter), code(letter)]]);
+    const isAhead = javascript && peek() === '?' && '=!'.includes(letters[at + 1] ?? ' ');
     if (peek() === '?') {
-      if (letters[at + 1] !== ':') fail('lookaround, names and flags are not in both dialects');
+      if (!isAhead && letters[at + 1] !== ':') fail('lookaround, names and flags are not in both dialects');
       at += 2;
     }
     const inner = choice();
     if (take() !== ')') fail('a group that is not closed');
-    return inner;
+    return isAhead ? { kind: 'ahead', item: inner } : inner;
   }
 
   function brackets(): readonly Range[] {
