@@ -127,7 +127,7 @@ describe('is judged like any other:', () => {
     ['a number of 1e308', schedule('1e308'), 'spec.schedule: 1e+308'],
     ['a number beyond all numbers', schedule('-1e999'), 'spec.schedule: '],
     ['half a surrogate pair', schedule('"\\ud800"'), 'spec.schedule: "\\ud800"'],
-    ['a name with half of one', crooked(backup({}, { name: '@@' }), '"\\udfff"'), true],
+    ['a name with half of one', crooked(backup({}, { name: '@@' }), '"\\udfff"'), 'metadata.name: '],
   ])('%s', async (_what, body, verdict) => {
     const answer = await post(body);
     expect(statuses(answer)).toEqual([200]);
