@@ -17,6 +17,13 @@ function suite(name: Suite, patterns: string[]): Promise<Counts> {
   return name === 'unit' ? unitTests(patterns) : timed(`${name} tests`, () => runSuite(name, patterns));
 }
 
+/** Told to stop: what runs cleans up, nothing else is begun. */
+let stopped = false;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    stopped = true;
+  });
+
 /** All goes on after a failure: a formatting slip must not hide what the cluster says. */
 async function everything(): Promise<Counts> {
   let total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -24,7 +31,7 @@ async function everything(): Promise<Counts> {
     if (!(await pass(step))) total = add(total, { passed: 0, failed: 1, skipped: 0 });
   }
   for (const name of suites) {
-    if (await hasFiles(name)) total = add(total, await suite(name, []));
+    if (!stopped && (await hasFiles(name))) total = add(total, await suite(name, []));
   }
   return total;
 }
