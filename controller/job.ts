@@ -1,4 +1,5 @@
 // A backup's spec as the Job that runs it. Pure: equal input gives an equal Job, so that making it twice is making it once.
+import { defaultResources } from '../crds/rules/admission/job-rules.ts';
 import {
   containers,
   type DirectoryTask,
@@ -119,8 +120,8 @@ function dumpContainer(backup: Backup): object {
     env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
     securityContext: containerSecurity,
     resources: {
-      requests: { cpu: '100m', memory: '128Mi', ...resources?.requests },
-      limits: { memory: '2Gi', ...resources?.limits },
+      requests: { ...defaultResources.requests, ...resources?.requests },
+      limits: { ...defaultResources.limits, ...resources?.limits },
     },
     volumeMounts: [
       { name: 'run', mountPath: paths.run },

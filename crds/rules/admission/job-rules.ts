@@ -91,7 +91,7 @@ const keys: Rule = ({ spec }) => {
       else if (kind !== 'podAnnotations' && !labelValue.test(value))
         findings.push(
           error(
-            `${field}[${key}]`,
+            `${field}.${key}`,
             value,
             'is not a label value',
             'use letters, digits, - _ . and at most 63 characters',
@@ -124,4 +124,12 @@ const tolerations: Rule = ({ spec }) =>
     return findings;
   });
 
-export const jobRules: readonly Rule[] = [resources, keys, tolerations];
+/** The list is a map by name to the API server. */
+const pullSecrets: Rule = ({ spec }) =>
+  (spec.job?.imagePullSecrets ?? []).flatMap(({ name }, index, all) =>
+    all.findIndex((other) => other.name === name) < index
+      ? [error(`spec.job.imagePullSecrets[${index}]`, name, 'is there twice', 'remove one of the two')]
+      : [],
+  );
+
+export const jobRules: readonly Rule[] = [resources, keys, tolerations, pullSecrets];

@@ -10,7 +10,9 @@ function fromSchema(failure: ErrorObject): Finding {
   const path = failure.instancePath
     .slice(1)
     .replace(/\/(\d+)/g, '[$1]')
-    .replaceAll('/', '.');
+    .replaceAll('/', '.')
+    .replaceAll('~1', '/')
+    .replaceAll('~0', '~');
   const description: unknown = failure.parentSchema?.['description'];
   const meaning = typeof description === 'string' ? description : 'see kubectl explain';
   if (failure.keyword === 'required') {

@@ -60,12 +60,13 @@ const encryption: Rule = ({ spec }) => [
 ];
 
 const recipients: Rule = ({ spec }) =>
-  (spec.encryption.age?.recipients ?? []).flatMap((recipient, index) => {
+  (spec.encryption.age?.recipients ?? []).flatMap((recipient, index, all) => {
     const field = `spec.encryption.age.recipients[${index}]`;
     const fix = 'copy the line "public key: age1..." that age-keygen prints';
     if (/^AGE-SECRET-KEY-/i.test(recipient))
       // The value is not repeated: it is the key to every snapshot.
       return [error(field, undefined, 'is a secret key, which must not be in Git', `make a new pair, and ${fix}`)];
+    if (all.indexOf(recipient) < index) return [error(field, recipient, 'is there twice', 'remove one of the two')];
     return isAgeRecipient(recipient)
       ? []
       : [error(field, recipient, 'is not an age public key (its checksum does not fit)', fix)];

@@ -117,7 +117,7 @@ describe('a field is refused by name', () => {
     ['spec.encryption.none', {}, 'spec.encryption'],
     ['spec.encryption.age.recipients', []],
     ['spec.encryption.age.recipients', [recipient, recipient.replace(/.$/, 'q')], 'spec.encryption.age.recipients[1]'],
-    ['spec.encryption.age.recipients', Array.from({ length: 17 }, () => recipient)],
+    ['spec.encryption.age.recipients', [recipient, recipient], 'spec.encryption.age.recipients[1]'],
     ['spec.retention', {}],
     ['spec.retention.keepLast', 0],
     ['spec.retention.keepLast', 10_001],
