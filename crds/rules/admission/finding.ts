@@ -72,3 +72,9 @@ export function exactlyOne(field: string, value: object, members: readonly strin
     ? [error(field, undefined, `needs exactly one of ${named}, has none`, `add one of ${named}`)]
     : [error(field, undefined, `needs exactly one of ${named}, has ${present.join(' and ')}`, 'keep one of them')];
 }
+
+/** Where a list names again what it named before. Looked up and not searched for: nothing has bounded the list yet. */
+export function repeats(list: readonly unknown[]): Set<number> {
+  const seen = new Set<unknown>();
+  return new Set([...list.keys()].filter((index) => seen.size === seen.add(list[index]).size));
+}

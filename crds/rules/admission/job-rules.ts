@@ -1,5 +1,5 @@
 // Rules on how the pod runs: quantities, and labels and annotations that are not the user's to set.
-import { error, type Finding, type Rule } from './finding.ts';
+import { error, type Finding, type Rule, repeats } from './finding.ts';
 
 const units: Record<string, number> = {
   m: 1e-3,
@@ -125,11 +125,12 @@ const tolerations: Rule = ({ spec }) =>
   });
 
 /** The list is a map by name to the API server. */
-const pullSecrets: Rule = ({ spec }) =>
-  (spec.job?.imagePullSecrets ?? []).flatMap(({ name }, index, all) =>
-    all.findIndex((other) => other.name === name) < index
-      ? [error(`spec.job.imagePullSecrets[${index}]`, name, 'is there twice', 'remove one of the two')]
-      : [],
+const pullSecrets: Rule = ({ spec }) => {
+  const names = (spec.job?.imagePullSecrets ?? []).map(({ name }) => name);
+  const fix = 'remove one of the two';
+  return [...repeats(names)].map((index) =>
+    error(`spec.job.imagePullSecrets[${index}]`, names[index], 'is there twice', fix),
   );
+};
 
 export const jobRules: readonly Rule[] = [resources, keys, tolerations, pullSecrets];

@@ -1,7 +1,7 @@
 // Rules on where snapshots go and how they are packed.
 import { isAgeRecipient } from '../bech32.ts';
 import { refusedHost } from './address.ts';
-import { error, exactlyOne, type Finding, type Rule, warning } from './finding.ts';
+import { error, exactlyOne, type Finding, type Rule, repeats, warning } from './finding.ts';
 
 const one: Rule = ({ spec }) => exactlyOne('spec.storage', spec.storage, ['s3', 'pvc']);
 
@@ -59,18 +59,21 @@ const encryption: Rule = ({ spec }) => [
       ]),
 ];
 
-const recipients: Rule = ({ spec }) =>
-  (spec.encryption.age?.recipients ?? []).flatMap((recipient, index, all) => {
+const recipients: Rule = ({ spec }) => {
+  const all = spec.encryption.age?.recipients ?? [];
+  const repeated = repeats(all);
+  return all.flatMap((recipient, index) => {
     const field = `spec.encryption.age.recipients[${index}]`;
     const fix = 'copy the line "public key: age1..." that age-keygen prints';
     if (/^AGE-SECRET-KEY-/i.test(recipient))
       // The value is not repeated: it is the key to every snapshot.
       return [error(field, undefined, 'is a secret key, which must not be in Git', `make a new pair, and ${fix}`)];
-    if (all.indexOf(recipient) < index) return [error(field, recipient, 'is there twice', 'remove one of the two')];
+    if (repeated.has(index)) return [error(field, recipient, 'is there twice', 'remove one of the two')];
     return isAgeRecipient(recipient)
       ? []
       : [error(field, recipient, 'is not an age public key (its checksum does not fit)', fix)];
   });
+};
 
 /** Old snapshots stay as they are: who drops a key should know that they still need it. */
 const changedRecipients: Rule = ({ spec }, { old }) => {
