@@ -69,9 +69,11 @@ function isKey(key: string): boolean {
 
 function annotationSize(given: unknown): Finding[] {
   if (!isMap(given)) return [];
-  const bytes = Object.entries(given)
+  // What is no text is named already, and may not even be made one.
+  const texts = Object.entries(given)
     .flat()
-    .reduce<number>((sum, text) => sum + Buffer.byteLength(String(text)), 0);
+    .filter((text) => typeof text === 'string');
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (bytes <= maxAnnotationBytes) return [];
   return [error('metadata.annotations', undefined, 'are larger than 256 KiB together', 'keep large texts elsewhere')];
 }
