@@ -1,13 +1,15 @@
 // The object fuzzer on a small number of objects; `npm run fuzz` runs as many as wanted. And the fuzzer itself, held to finding what is planted.
 import { expect, test } from 'vitest';
 import { validate } from '../../crds/rules/validate.ts';
+import { judge } from '../../plugin/validate/judge.ts';
 import { caseOf } from '../fuzz/cases.ts';
 import { roundOf } from '../fuzz/chance.ts';
+import { counted } from '../fuzz/counted.ts';
 import { checkObject } from '../fuzz/object-checks.ts';
 import { generated } from '../fuzz/objects.ts';
 import { fuzzObjects } from '../fuzz/run-objects.ts';
 import { shrink } from '../fuzz/shrink.ts';
-import { smallest } from './backup.ts';
+import { smallest, withField } from './backup.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? '20250327');
 
@@ -105,4 +107,22 @@ test.each([
   const { apiVersion, kind, metadata } = smallest;
   const old = JSON.parse(JSON.stringify({ apiVersion, kind, metadata, ...spec }));
   expect(checkObject({ next: smallest, old })).toBe('accepted');
+});
+
+test('lists that name one thing twice are looked through once, however long they are', () => {
+  for (const [field, item] of [
+    ['spec.encryption.age.recipients', 'x'],
+    ['spec.job.imagePullSecrets', { name: 'x' }],
+  ] as const) {
+    const list = Array.from({ length: 20_000 }, () => item);
+    const { found, reads } = counted(withField(field, list), (object) => ({ found: validate(object) }));
+    expect(found.some(({ severity }) => severity === 'error')).toBe(true);
+    expect(reads).toBeLessThan(20_000 * 20);
+  }
+});
+
+test('an annotation that cannot even be made a text is a finding offline', () => {
+  const annotations = { note: { toString: 1 } };
+  const found = judge({ ...smallest, metadata: { name: 'a', annotations } }, new Date('2025-03-27T12:00:00Z'));
+  expect(found.map(({ field }) => field)).toEqual(['metadata.annotations[note]']);
 });

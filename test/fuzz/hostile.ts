@@ -25,7 +25,7 @@ export const schedules = [
     '0 0 1 * 1',
   ],
 ];
-const nearSchedules = [
+export const nearSchedules = [
   ...[
     '',
     ' ',
@@ -61,7 +61,7 @@ const nearSchedules = [
     '@DAILY',
   ],
 ];
-const zones = [
+export const zones = [
   'Europe/Berlin',
   'America/New_York',
   'Asia/Kolkata',
@@ -74,7 +74,7 @@ const zones = [
   '+02:00',
   'posixrules',
 ];
-const addresses = [
+export const addresses = [
   ...[
     '169.254.169.254',
     'fd00:ec2::254',
@@ -215,7 +215,7 @@ const keys = [
   'ssh-ed25519 AAAA',
   '-----BEGIN PRIVATE KEY-----',
 ];
-const quantities = [
+export const quantities = [
   '500m',
   '0',
   '0.5',

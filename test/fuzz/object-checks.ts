@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
 import { type Finding, validate } from '../../crds/rules/validate.ts';
+import { judge } from '../../plugin/validate/judge.ts';
 import { type Answer, MalformedReview, review } from '../../webhook/review.ts';
 import type { Case } from './cases.ts';
 import { counted } from './counted.ts';
@@ -29,9 +30,23 @@ export function checkObject({ next, old }: Case): Outcome {
   demand(isDeepStrictEqual(validate(JSON.parse(before), old), findings), 'the same object gives other findings');
   demand(JSON.stringify(next) === before, 'the rules changed the object');
   demand(Object.getOwnPropertyNames(Object.prototype).join() === objectPrototype, 'Object.prototype was changed');
+  checkOffline(next);
   const outcome = checkReview('validate', next, old, findings);
   demand(checkReview('mutate', next, old) === outcome, 'the two webhooks disagree');
   return outcome;
+}
+
+/** The plugin says no less, and never that it could not check. */
+function checkOffline(next: unknown): void {
+  const judged = judge(next, now);
+  demand(
+    judged.every(({ message }) => !message.startsWith('could not be checked')),
+    `offline: ${judged[0]?.message}`,
+  );
+  demand(
+    judged.every(({ field, fix }) => field.length < 10_000 && fix !== ''),
+    'offline: a finding without measure',
+  );
 }
 
 function checkFinding({ field, message, fix, value = '', severity }: Finding, object: string): void {

@@ -4,6 +4,7 @@ import { oneOf, type Random } from './chance.ts';
 import { hostileText, schedules } from './hostile.ts';
 import { parsePattern } from './pattern.ts';
 import { sample } from './sample.ts';
+import { tempting } from './tempting.ts';
 
 export interface SchemaNode {
   type?: string;
@@ -108,6 +109,8 @@ const texts = (random: Mood, keys: readonly string[]): object =>
   Object.fromEntries(Array.from({ length: random.below(3) }, () => [random.pick(keys), random.pick(mapValues)]));
 
 function fieldOf(node: SchemaNode, path: string, random: Mood): unknown {
+  const tempt = tempting[path];
+  if (tempt !== undefined && random.wild && random.chance(0.15)) return tempt(random);
   const meant = meaningful[path];
   if (meant !== undefined && !(random.wild && random.chance(0.05))) return random.pick(meant);
   if (node.enum !== undefined) return random.pick(node.enum);
@@ -115,9 +118,7 @@ function fieldOf(node: SchemaNode, path: string, random: Mood): unknown {
     case 'object':
       return objectOf(node, path, random);
     case 'array':
-      return Array.from({ length: count(node.minItems ?? 0, node.maxItems ?? 3, random) }, () =>
-        fieldOf(node.items ?? {}, `${path}[]`, random),
-      );
+      return listOf(node, path, random);
     case 'boolean':
       return random.chance(0.5);
     case 'integer':
@@ -125,6 +126,12 @@ function fieldOf(node: SchemaNode, path: string, random: Mood): unknown {
     default:
       return text(node, random);
   }
+}
+
+/** Lists of the schema that may not name one item twice are told from others by the careful alone. */
+function listOf({ minItems = 0, maxItems = 3, items = {} }: SchemaNode, path: string, random: Mood): unknown[] {
+  const list = Array.from({ length: count(minItems, maxItems, random) }, () => fieldOf(items, `${path}[]`, random));
+  return random.wild ? list : [...new Map(list.map((item) => [JSON.stringify(item), item])).values()];
 }
 
 function objectOf(node: SchemaNode, path: string, random: Mood): unknown {
