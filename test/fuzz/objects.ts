@@ -91,7 +91,12 @@ function metadata(random: Mood): object {
     '0-a',
     'x'.repeat(47),
   ]);
-  const own = { ...(random.chance(0.05) ? { generateName: 'made-' } : { name }), namespace: 'shop' };
+  const front = random.wild
+    ? random.pick(['x'.repeat(43), 'x'.repeat(44), 'Made-', 'a.', 'a.-', 'a..', '-', ''])
+    : 'made-';
+  const unnamed = random.chance(0.06);
+  const names = unnamed ? { generateName: front } : { name, ...(random.chance(0.03) ? { generateName: front } : {}) };
+  const own = { ...names, namespace: 'shop' };
   const annotated = random.chance(0.2)
     ? {
         annotations: texts(random, [

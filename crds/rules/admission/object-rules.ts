@@ -8,20 +8,32 @@ const known: readonly string[] = [annotations.trigger, annotations.triggeredBy];
 export const longestToken = 253;
 
 /** As the API server has it, which is asked after the webhook; the lock's name may be made from it. */
-const dnsName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+const isDnsName = (text: string): boolean =>
+  text.length <= 253 && /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(text) && !/\.\.|\.-|-\./.test(text);
+const longestName = 48;
+/** The API server puts so many letters behind generateName. */
+const generated = 5;
 
 const name: Rule = ({ metadata }) => {
-  const given: unknown = metadata.name;
-  const wrong = (message: string, fix: string): Finding[] => [error('metadata.name', given, message, fix)];
-  // Without one the API server makes it from generateName, or refuses.
+  const { name: given, generateName: front } = metadata as { name?: unknown; generateName?: unknown };
+  const isNamed = given !== undefined && given !== null && given !== '';
+  return [
+    ...(isNamed ? nameFindings('metadata.name', given, longestName, '') : []),
+    // Any letter would do as the first of those that follow.
+    ...nameFindings('metadata.generateName', front, isNamed ? 253 : longestName - generated, 'a'),
+  ];
+};
+
+function nameFindings(field: string, given: unknown, longest: number, end: string): Finding[] {
   if (given === undefined || given === null || given === '') return [];
+  const wrong = (message: string, fix: string): Finding[] => [error(field, given, message, fix)];
   if (typeof given !== 'string') return wrong('is not a text', 'put it in quotes');
-  if (given.length > 48)
-    return wrong('is longer than 48 characters', 'choose a shorter name; Job names are made from it');
-  return dnsName.test(given) && !/\.\.|\.-|-\./.test(given)
+  if (given.length > longest)
+    return wrong(`is longer than ${longest} characters`, 'choose a shorter name; Job names are made from it');
+  return isDnsName(given + end)
     ? []
     : wrong('is not a DNS name', 'use lower-case letters, digits, - and ., for example orders');
-};
+}
 
 /** A misspelt annotation of ours would do nothing, silently. */
 const reservedKeys: Rule = ({ metadata }) => {
