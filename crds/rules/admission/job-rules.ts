@@ -41,7 +41,8 @@ const resources: Rule = ({ spec }) => {
     if (given?.requests?.[name] === undefined && given?.limits?.[name] === undefined) continue;
     const request = given.requests?.[name] ?? defaultResources.requests[name];
     const limit = given.limits?.[name] ?? (name === 'memory' ? defaultResources.limits.memory : undefined);
-    if (limit !== undefined && quantity(limit) < quantity(request))
+    // A limit of nothing is named above.
+    if (limit !== undefined && quantity(limit) > 0 && quantity(limit) < quantity(request))
       findings.push(
         error(
           `spec.job.resources.limits.${name}`,
