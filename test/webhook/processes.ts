@@ -41,7 +41,7 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
 
 /** @param name distinguishes clusters of one process; named so that what a killed run left is found and removed */
 export async function startAdmissionCluster(
-  name: 'webhook' | 'load' | 'kustomize' | 'certmanager' | 'policies',
+  name: 'webhook' | 'load' | 'kustomize' | 'certmanager' | 'policies' | 'fuzz' | 'fixtures',
 ): Promise<AdmissionCluster> {
   const { state, started } = await startBuilt(`test-${name}-${process.pid}`, false, log);
   const directory = await mkdtemp(path.join(tmpdir(), 'dbbackup-admission-'));
