@@ -18,21 +18,21 @@ const name: Rule = ({ metadata }) => {
   const { name: given, generateName: front } = metadata as { name?: unknown; generateName?: unknown };
   const isNamed = given !== undefined && given !== null && given !== '';
   return [
-    ...(isNamed ? nameFindings('metadata.name', given, longestName, '') : []),
-    // Any letter would do as the first of those that follow.
-    ...nameFindings('metadata.generateName', front, isNamed ? 253 : longestName - generated, 'a'),
+    ...(isNamed ? nameFindings('metadata.name', given, longestName, isDnsName) : []),
+    ...nameFindings('metadata.generateName', front, isNamed ? 253 : longestName - generated, isBeginning),
   ];
 };
 
-function nameFindings(field: string, given: unknown, longest: number, end: string): Finding[] {
+/** Any letter would do as the first of those that follow. Without a hyphen it must be a name by itself. */
+const isBeginning = (text: string): boolean => isDnsName(`${text}a`) && (text.endsWith('-') || isDnsName(text));
+
+function nameFindings(field: string, given: unknown, longest: number, fits: (text: string) => boolean): Finding[] {
   if (given === undefined || given === null || given === '') return [];
   const wrong = (message: string, fix: string): Finding[] => [error(field, given, message, fix)];
   if (typeof given !== 'string') return wrong('is not a text', 'put it in quotes');
   if (given.length > longest)
     return wrong(`is longer than ${longest} characters`, 'choose a shorter name; Job names are made from it');
-  return isDnsName(given + end)
-    ? []
-    : wrong('is not a DNS name', 'use lower-case letters, digits, - and ., for example orders');
+  return fits(given) ? [] : wrong('is not a DNS name', 'use lower-case letters, digits, - and ., for example orders');
 }
 
 /** A misspelt annotation of ours would do nothing, silently. */
