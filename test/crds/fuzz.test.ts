@@ -74,6 +74,13 @@ test.each([
   ['a name that is a number', { metadata: { name: 5 } }, 'metadata.name'],
   ['a name that is no DNS name', { metadata: { name: 'Orders_DB' } }, 'metadata.name'],
   [
+    'a beginning of a name that makes it too long',
+    { metadata: { generateName: 'a'.repeat(44) } },
+    'metadata.generateName',
+  ],
+  ['a beginning of a name that is none', { metadata: { generateName: 'Made-' } }, 'metadata.generateName'],
+  ['a beginning of a name that ends in a dot', { metadata: { generateName: 'a.' } }, 'metadata.generateName'],
+  [
     'a trigger that is a number',
     { metadata: { name: 'a', annotations: { 'dbbackup.io/trigger': 5 } } },
     'metadata.annotations[dbbackup.io/trigger]',
