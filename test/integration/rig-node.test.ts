@@ -53,7 +53,7 @@ function nodeTests(): void {
             capabilities: { drop: ['ALL'] },
           },
           resources: { limits: { memory: '32Mi', cpu: '500m' } },
-          volumeMounts: [{ name: 'work', mountPath: '/work' }, ...(more.mounts ?? [])],
+          volumeMounts: [{ name: 'work', mountPath: '/scratch' }, ...(more.mounts ?? [])],
         },
       ],
     },
@@ -79,7 +79,7 @@ function nodeTests(): void {
 
   it('keeps users, groups, limits and a read-only root as the manifest says', async () => {
     const script =
-      'id -u; id -G; stat -c %g /work; touch /x 2>&1; touch /work/x && echo written; grep CapEff /proc/self/status';
+      'id -u; id -G; stat -c %g /scratch; touch /x 2>&1; touch /scratch/x && echo written; grep CapEff /proc/self/status';
     const lines = (await output('walls', script)).trim().split('\n');
     expect(lines).toEqual([
       '1000',
@@ -131,7 +131,7 @@ function nodeTests(): void {
 
   it('carries Services by name and address, from pods and from the host', async () => {
     await apply(
-      pod('server', 'echo hello > /work/index.html; exec httpd -f -p 8080 -h /work', { labels: { app: 'web' } }),
+      pod('server', 'echo hello > /scratch/index.html; exec httpd -f -p 8080 -h /scratch', { labels: { app: 'web' } }),
       {
         apiVersion: 'v1',
         kind: 'Service',
@@ -146,11 +146,11 @@ function nodeTests(): void {
     const address = await kubectl('node', ['get', 'pod', 'server', '-o=jsonpath={.status.podIP}']);
     expect(await text(`http://${service}/`)).toBe('hello\n');
     expect(await text(`http://${address}:8080/`)).toBe('hello\n');
-    expect(await kubectl('node', ['exec', 'server', '--', 'cat', '/work/index.html'])).toBe('hello\n');
+    expect(await kubectl('node', ['exec', 'server', '--', 'cat', '/scratch/index.html'])).toBe('hello\n');
   });
 
   it('forwards a port to a pod', async () => {
-    await apply(pod('forwarded', 'echo hello > /work/index.html; exec httpd -f -p 8080 -h /work'));
+    await apply(pod('forwarded', 'echo hello > /scratch/index.html; exec httpd -f -p 8080 -h /scratch'));
     await wait('pod/forwarded', 'condition=Ready');
     const program = await binary('kubectl', quiet);
     const forward = spawn(program, ['--kubeconfig', cluster.kubeconfig, 'port-forward', 'pod/forwarded', ':8080']);
