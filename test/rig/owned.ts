@@ -1,5 +1,6 @@
 // Clusters that belong to one test run: the name says which process owns it, so that what a killed run left can be told and removed.
 import { rm } from 'node:fs/promises';
+import { alive } from './alive.ts';
 import { stopCluster } from './cluster/cluster.ts';
 import { lockFile, rigNames } from './cluster/state.ts';
 import type { Log } from './progress.ts';
@@ -9,15 +10,6 @@ const owned = /^test-[a-z0-9]+-(\d+)$/;
 /** The name, purpose in it (a-z, 0-9), of a cluster that ends with this process. DBBACKUP_RIG names one to use that is already up, and stays. */
 export function ownedRig(purpose: string, env: NodeJS.ProcessEnv = process.env): string {
   return env['DBBACKUP_RIG'] || `test-${purpose}-${process.pid}`;
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
 
 /** Removes the clusters of processes that are gone. */

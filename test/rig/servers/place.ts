@@ -4,18 +4,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { alive } from '../alive.ts';
 import type { Child } from './child.ts';
 
 const START_MS = 60_000;
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-}
 
 /** A new directory whose name says which process it belongs to. Those that killed processes left behind are removed. */
 export async function newPlace(kind: string): Promise<string> {
