@@ -4,10 +4,11 @@ import { annotations, serviceAccountLabel } from '../crds/rules/names.ts';
 import { explain } from '../crds/rules/reasons.ts';
 import type { Kube } from './kube.ts';
 import { releasedLease, takenLease } from './lock.ts';
-import { type Backup, jobEnd, type Lease } from './objects.ts';
+import { type Backup, type Job, jobEnd, type Lease } from './objects.ts';
 import { isAlive } from './observe.ts';
 import { type Effect, type Observed, rfc3339 } from './observed.ts';
 import { startFailedAnnotation } from './outcome.ts';
+import type { Seats } from './seats.ts';
 import { ApiError } from './transport.ts';
 
 /** What stood in the way of creating a Job. */
@@ -27,16 +28,26 @@ export interface Applied {
 
 const microTime = (now: Date): string => now.toISOString().replace('Z', '000Z');
 
-export async function apply(kube: Kube, backup: Backup, effects: readonly Effect[], now: () => Date): Promise<Applied> {
+/** What effects are applied to and with. */
+export interface Means {
+  kube: Kube;
+  seats: Seats;
+  now: () => Date;
+}
+
+/** Events are not among these: they are told once the status stands. */
+export async function apply(means: Means, backup: Backup, effects: readonly Effect[]): Promise<Applied> {
   for (const effect of effects) {
-    const conflict = await applyOne(kube, backup, effect, now());
+    const conflict = await applyOne(means, backup, effect);
     if (conflict !== undefined) return { conflict };
   }
   return {};
 }
 
-async function applyOne(kube: Kube, backup: Backup, effect: Effect, now: Date): Promise<Conflict | undefined> {
+async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<Conflict | undefined> {
   const { namespace } = backup.metadata;
+  const { kube, seats } = means;
+  const now = means.now();
   switch (effect.kind) {
     case 'createJob':
       return await createJob(kube, backup, effect.name, effect.job);
@@ -44,7 +55,11 @@ async function applyOne(kube: Kube, backup: Backup, effect: Effect, now: Date): 
       await kube.deleteJob(namespace, effect.name, effect.uid);
       return undefined;
     case 'takeLock':
-      await takeLock(kube, effect, now);
+      if (!seats.reserve(effect.job)) throw new Stale('the room under the caps');
+      await takeLock(kube, effect, now).catch((error: unknown) => {
+        seats.free(effect.job.metadata.uid);
+        throw error;
+      });
       return undefined;
     case 'releaseLock':
       await releaseLock(kube, effect.lease, effect.jobName, effect.jobUid);
@@ -62,7 +77,6 @@ async function applyOne(kube: Kube, backup: Backup, effect: Effect, now: Date): 
       });
       return undefined;
     case 'event':
-      await event(kube, backup, effect, now);
       return undefined;
   }
 }
@@ -83,12 +97,21 @@ async function createJob(kube: Kube, backup: Backup, name: string, job: object):
   }
   const existing = await kube.getJob(namespace, name);
   const owner = existing?.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (existing === undefined || owner?.uid === uid) return undefined;
+  if (existing === undefined) return undefined;
+  if (owner?.uid === uid) return await adopt(kube, existing, job as Pick<Job, 'metadata'>);
   const ofEarlier = owner?.kind === 'DatabaseBackup' && owner.name === backup.metadata.name;
   const message = ofEarlier
     ? `Job "${name}" of an earlier object of this name is still being removed.`
     : `Job "${name}" exists and is not ours: delete or rename it.`;
   return { jobName: name, reason: 'NameConflict', message, transient: ofEarlier };
+}
+
+/** A Job of ours that lost its labels is not among what is watched: it gets them back. */
+async function adopt(kube: Kube, existing: Job, wanted: Pick<Job, 'metadata'>): Promise<undefined> {
+  const { namespace, name, uid, labels: found = {}, deletionTimestamp } = existing.metadata;
+  const lost = Object.entries(wanted.metadata.labels ?? {}).filter(([key, value]) => found[key] !== value);
+  if (lost.length === 0 || deletionTimestamp !== undefined) return;
+  await kube.patchJob(namespace, name, { metadata: { uid, labels: Object.fromEntries(lost) } });
 }
 
 /** Who may write a manifest could otherwise run a pod as any service account of the namespace. */
@@ -115,7 +138,7 @@ async function takeLock(kube: Kube, effect: Extract<Effect, { kind: 'takeLock' }
 /** The last look before giving back is live: the Job ended or gone, and no pod of it unfinished. */
 async function releaseLock(kube: Kube, lease: Lease, jobName: string, jobUid: string): Promise<void> {
   const { namespace } = lease.metadata;
-  if (await isAlive(namespace, jobName, jobUid, { jobs: new Map() }, kube)) throw new Stale(`Job ${jobName}`);
+  if (await isAlive(namespace, jobName, jobUid, new Map(), kube)) throw new Stale(`Job ${jobName}`);
   await kube.putLease(releasedLease(lease));
 }
 
@@ -154,7 +177,12 @@ async function startJob(
 }
 
 /** Events are for people; one that cannot be written must not hold up a backup. */
-async function event(kube: Kube, backup: Backup, effect: Extract<Effect, { kind: 'event' }>, now: Date): Promise<void> {
+export async function event(
+  kube: Kube,
+  backup: Backup,
+  effect: Extract<Effect, { kind: 'event' }>,
+  now: Date,
+): Promise<void> {
   const { name, namespace, uid } = backup.metadata;
   const suffix = `${now.getTime().toString(16)}${effect.reason.toLowerCase()}`;
   try {

@@ -12,18 +12,21 @@ import {
 import { effective } from '../crds/rules/effective.ts';
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
-import { annotations, group, labels, specHash, version } from '../crds/rules/names.ts';
+import { annotations, group, labels, version } from '../crds/rules/names.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
 import { clusterLabel, managedByLabels } from './labels.ts';
 import type { Backup } from './objects.ts';
 import type { Settings } from './observed.ts';
+import { specDigest } from './spec.ts';
 
 export interface JobRequest {
   backup: Backup;
   settings: Settings;
   name: string;
+  /** What the dump runs in: the spec's, or while a gate is pending that of the last good run. */
+  image: string;
   /** Either the window, or the token and when it was seen. */
-  trigger: { kind: 'Schedule'; slot: string } | { kind: 'Manual'; token: string; time: string };
+  trigger: { kind: 'Schedule'; slot: string } | { kind: 'Manual' | 'Gate'; token: string; time: string };
 }
 
 /** The Job's own deadline is a backstop behind the pod's: it deletes pods and their messages with them. */
@@ -38,7 +41,7 @@ export function jobDeadlineSeconds(backup: Backup): number {
   return activeDeadlineSeconds * (backoffLimit + 1) + jobSlackSeconds;
 }
 
-export function taskOf({ backup, settings, trigger }: JobRequest): Task {
+export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
   const { spec, metadata } = backup;
   const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds } = effective(backup);
   const { keepLast, keepWithin } = spec.retention;
@@ -50,7 +53,7 @@ export function taskOf({ backup, settings, trigger }: JobRequest): Task {
     trigger: trigger.kind,
     time: trigger.kind === 'Schedule' ? trigger.slot : trigger.time,
     engine: spec.database.engine,
-    image: spec.database.image,
+    image,
     database: { host: spec.database.host, port, name: spec.database.name },
     storage: storageTask(backup),
     compression,
@@ -101,7 +104,7 @@ const containerSecurity = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
-function dumpContainer(backup: Backup): object {
+function dumpContainer(backup: Backup, image: string): object {
   const { host, name, auth, extraArgs } = backup.spec.database;
   const resources = backup.spec.job?.resources;
   const engine = engines[backup.spec.database.engine];
@@ -114,7 +117,7 @@ function dumpContainer(backup: Backup): object {
   ];
   return {
     name: containers.dump,
-    image: backup.spec.database.image,
+    image,
     // The extra arguments are the script's own, so that no shell reads them.
     command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...(extraArgs ?? []).map(literal)],
     env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
@@ -199,15 +202,21 @@ function podTemplate(request: JobRequest, podLabels: Record<string, string>): ob
         seccompProfile: { type: 'RuntimeDefault' },
       },
       initContainers: [executorContainer(request, 'prepare', containers.prepare)],
-      containers: [dumpContainer(backup), executorContainer(request, 'backup', containers.executor)],
+      containers: [dumpContainer(backup, request.image), executorContainer(request, 'backup', containers.executor)],
       volumes: volumes(backup),
     },
   };
 }
 
-/** The suspended Job of a window or a trigger. */
+/** What a Job is for, as `purposeOf` reads it back. */
+function purposeAnnotation(trigger: JobRequest['trigger']): Record<string, string> {
+  if (trigger.kind === 'Schedule') return { [annotations.slot]: trigger.slot };
+  return { [trigger.kind === 'Manual' ? annotations.token : annotations.gate]: trigger.token };
+}
+
+/** The suspended Job of a window, a trigger or a gate. */
 export function buildJob(request: JobRequest): object {
-  const { backup, name, trigger } = request;
+  const { backup, name, trigger, image } = request;
   const { cluster, backoffLimit } = effective(backup);
   const jobLabels = {
     ...managedByLabels,
@@ -224,10 +233,8 @@ export function buildJob(request: JobRequest): object {
       // Labels and annotations of the backup are not copied: tracking labels would make GitOps tools prune the Job.
       labels: jobLabels,
       annotations: {
-        [annotations.specHash]: specHash(backup.spec),
-        ...(trigger.kind === 'Schedule'
-          ? { [annotations.slot]: trigger.slot }
-          : { [annotations.token]: trigger.token }),
+        [annotations.specHash]: specDigest(backup, image),
+        ...purposeAnnotation(trigger),
       },
       ownerReferences: [
         {

@@ -1,6 +1,6 @@
 // The calls to Kubernetes that the controller needs, as an interface that tests can stand in for, and the adapter that makes them.
 import { group, labels, plural, version } from '../crds/rules/names.ts';
-import type { Backup, Job, Lease, Meta, Pod } from './objects.ts';
+import type { Backup, Job, KubeEvent, Lease, Meta, Pod } from './objects.ts';
 import { ApiError, type Transport } from './transport.ts';
 
 /** Kinds that are watched, with the path of their lists in all namespaces. */
@@ -9,6 +9,9 @@ export interface WatchedKind {
   path: string;
   labelSelector?: string;
 }
+
+/** Of one Job or pod: they are few, and the newest of any page says what is wrong. */
+const mostEvents = 100;
 
 export const managedBy = 'dbbackup';
 const ours = `${labels.managedBy}=${managedBy}`;
@@ -24,8 +27,11 @@ export const watched: Record<WatchedKind['name'], WatchedKind> = {
 export interface Kube {
   kubeSystemUid(): Promise<string>;
   getBackup(namespace: string, name: string): Promise<Backup | undefined>;
-  /** Writes status under the object's resourceVersion. */
-  putBackupStatus(backup: Backup): Promise<Backup>;
+  /**
+   * Writes status under the object's resourceVersion.
+   * @param claims it is part of a launch, and goes before other status writes
+   */
+  putBackupStatus(backup: Backup, claims?: boolean): Promise<Backup>;
   getJob(namespace: string, name: string): Promise<Job | undefined>;
   createJob(namespace: string, job: object): Promise<Job>;
   patchJob(namespace: string, name: string, patch: object): Promise<Job>;
@@ -37,11 +43,15 @@ export interface Kube {
   createLease(namespace: string, lease: object): Promise<Lease>;
   putLease(lease: Lease): Promise<Lease>;
   createEvent(namespace: string, event: object): Promise<void>;
+  patchEvent(namespace: string, name: string, patch: object): Promise<void>;
+  /** Events about one object, of the core API. */
+  eventsAbout(namespace: string, uid: string): Promise<KubeEvent[]>;
 }
 
 export function kubeOf(transport: Transport): Kube {
   const backups = (namespace: string): string => `/apis/${group}/${version}/namespaces/${namespace}/${plural}`;
   const jobs = (namespace: string): string => `/apis/batch/v1/namespaces/${namespace}/jobs`;
+  const events = (namespace: string): string => `/apis/events.k8s.io/v1/namespaces/${namespace}/events`;
   const leases = (namespace: string): string => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
   const find = async <T>(path: string): Promise<T | undefined> => {
     try {
@@ -81,7 +91,15 @@ export function kubeOf(transport: Transport): Kube {
     putLease: (body) =>
       transport.call({ method: 'PUT', path: `${leases(body.metadata.namespace)}/${body.metadata.name}`, body }),
     createEvent: async (namespace, body) => {
-      await transport.call({ method: 'POST', path: `/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body });
+      await transport.call({ method: 'POST', path: events(namespace), body });
+    },
+    patchEvent: async (namespace, name, body) => {
+      await transport.call({ method: 'PATCH', path: `${events(namespace)}/${name}`, body });
+    },
+    eventsAbout: async (namespace, uid) => {
+      const query = { fieldSelector: `involvedObject.uid=${uid}`, limit: String(mostEvents) };
+      const path = `/api/v1/namespaces/${namespace}/events`;
+      return (await transport.call<{ items: KubeEvent[] }>({ method: 'GET', path, query })).items;
     },
   };
 }

@@ -7,7 +7,7 @@ import type { LockView } from './observed.ts';
 export type Holder =
   | { kind: 'free' }
   /** A Job of dbbackup; alive says whether it, or a pod of it, still may work. */
-  | { kind: 'job'; uid: string; name: string; alive: boolean }
+  | { kind: 'job'; uid: string; name: string; since: string; alive: boolean }
   /** Somebody else; until is when their claim runs out, undefined for never. */
   | { kind: 'foreign'; identity: string; since: string; until: number | undefined };
 
@@ -15,7 +15,10 @@ export function holderOf({ lease, holderIsAlive }: LockView): Holder {
   const identity = lease?.spec?.holderIdentity ?? '';
   if (lease === undefined || identity === '') return { kind: 'free' };
   const jobName = lease.metadata.annotations?.[annotations.job];
-  if (jobName !== undefined) return { kind: 'job', uid: identity, name: jobName, alive: holderIsAlive };
+  if (jobName !== undefined) {
+    const since = lease.spec?.acquireTime ?? '';
+    return { kind: 'job', uid: identity, name: jobName, since, alive: holderIsAlive };
+  }
   const since = lease.spec?.renewTime ?? lease.spec?.acquireTime ?? '';
   const seconds = lease.spec?.leaseDurationSeconds;
   const from = Date.parse(since);

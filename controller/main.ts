@@ -3,15 +3,15 @@ import { createServer, type Server } from 'node:http';
 import { hostname } from 'node:os';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
-import { labels } from '../crds/rules/names.ts';
+import { Caches } from './caches.ts';
 import { kubeOf, type WatchedKind, watched } from './kube.ts';
-import { clusterLabel } from './labels.ts';
 import { lead } from './leader.ts';
 import { metricsOf } from './metrics.ts';
 import type { Backup, Job, Lease, Meta, Pod } from './objects.ts';
 import { readOptions } from './options.ts';
 import { Queue } from './queue.ts';
 import { reconcile } from './reconcile.ts';
+import { Seats } from './seats.ts';
 import { Transport } from './transport.ts';
 import { keyOf, Reflector } from './watch.ts';
 import { Wiring } from './wiring.ts';
@@ -35,18 +35,16 @@ const transport = new Transport(config);
 const kube = kubeOf(transport);
 const stopping = new AbortController();
 
-const follow = <T extends { metadata: Meta }>(kind: WatchedKind, changed: (object: T) => void): Reflector<T> =>
-  new Reflector<T>(transport, kind, log, changed);
-const wiring: Wiring = new Wiring((key) => queue.add(key));
-const backups = follow<Backup>(watched.backups, (backup) => wiring.backupChanged(backup));
-const jobs = follow<Job>(watched.jobs, (job) => wiring.jobChanged(job));
-const pods = follow<Pod>(watched.pods, (pod) => wiring.named(pod, pod.metadata.labels?.[labels.backup]));
-const leases = follow<Lease>(watched.leases, (lease) =>
-  wiring.lockChanged(lease.metadata.namespace, lease.metadata.labels?.[clusterLabel]),
-);
-const caches = { backups: backups.items, jobs: jobs.items, pods: pods.items, leases: leases.items };
-wiring.caches = caches;
+const follow = <T extends { metadata: Meta }>(kind: WatchedKind, told: (object: T) => void): Reflector<T> =>
+  new Reflector<T>(transport, kind, log, told);
+const backups = follow<Backup>(watched.backups, (backup) => wiring.backupTold(backup));
+const jobs = follow<Job>(watched.jobs, (job) => wiring.jobTold(job));
+const pods = follow<Pod>(watched.pods, (pod) => wiring.podTold(pod));
+const leases = follow<Lease>(watched.leases, (lease) => wiring.leaseTold(lease));
 const reflectors = [backups, jobs, pods, leases];
+const caches = new Caches({ backups: backups.items, jobs: jobs.items, pods: pods.items, leases: leases.items });
+const seats = new Seats(caches, options, () => Date.now());
+const wiring: Wiring = new Wiring(caches, seats, (key) => queue.add(key));
 const metrics = metricsOf(caches);
 
 let clusterUid = '';
@@ -54,7 +52,8 @@ const queue = new Queue(
   async (key) => {
     const { executorImage, startTimeoutSeconds, maxRunning, maxRunningPerNamespace } = options;
     const settings = { executorImage, clusterUid, startTimeoutSeconds, maxRunning, maxRunningPerNamespace };
-    const at = await reconcile(caches, kube, settings, () => new Date(), key);
+    const world = { caches, seats, kube, settings, now: () => new Date(), finished: () => undefined };
+    const at = await reconcile(world, key);
     metrics.reconciles.inc({ result: 'ok' });
     return at;
   },

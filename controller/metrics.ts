@@ -1,6 +1,6 @@
 // What the controller measures of itself and of runs, for Prometheus.
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Caches } from './observe.ts';
+import type { Caches } from './caches.ts';
 
 export interface Metrics {
   registry: Registry;

@@ -30,7 +30,11 @@ export type Backup = Omit<DatabaseBackup, 'metadata'> & { metadata: Meta };
 
 export interface Job {
   metadata: Meta;
-  spec: { suspend?: boolean; activeDeadlineSeconds?: number };
+  spec: {
+    suspend?: boolean;
+    activeDeadlineSeconds?: number;
+    template?: { spec?: { containers?: { name: string; image?: string }[] } };
+  };
   status?: {
     active?: number;
     startTime?: string;
@@ -59,6 +63,15 @@ export interface Pod {
     initContainerStatuses?: ContainerStatus[];
     containerStatuses?: ContainerStatus[];
   };
+}
+
+/** An event of the core API about a Job or a pod: quota, admission and mount refusals show nowhere else. */
+export interface KubeEvent {
+  type?: string;
+  reason?: string;
+  message?: string;
+  lastTimestamp?: string | null;
+  eventTime?: string | null;
 }
 
 export interface Lease {

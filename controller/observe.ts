@@ -1,59 +1,75 @@
 // The only reader of the caches. Where a decision rests on something being gone, it looks at the API server itself.
 import { effective } from '../crds/rules/effective.ts';
 import { annotations, labels, leaseName } from '../crds/rules/names.ts';
+import { storageOf } from '../crds/rules/place.ts';
+import { type Caches, controllerUid, isStarted } from './caches.ts';
 import type { Kube } from './kube.ts';
-import { clusterLabel } from './labels.ts';
-import { type Backup, type Job, jobEnd, type Lease, type Pod, podEnded } from './objects.ts';
+import { type Backup, type Job, jobEnd, type KubeEvent, type Pod, podEnded } from './objects.ts';
 import type { LockView, Observed } from './observed.ts';
-
-export interface Caches {
-  backups: ReadonlyMap<string, Backup>;
-  jobs: ReadonlyMap<string, Job>;
-  pods: ReadonlyMap<string, Pod>;
-  leases: ReadonlyMap<string, Lease>;
-}
+import { isIdle } from './outcome.ts';
+import type { Seats } from './seats.ts';
+import { startGraceMilliseconds } from './steps/run.ts';
 
 const byAge = (a: Job, b: Job): number =>
   a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp) ||
   a.metadata.name.localeCompare(b.metadata.name);
 
-const isStarted = (job: Job): boolean => job.metadata.annotations?.[annotations.started] !== undefined;
+/** A restore goes before backups: what it fills is what they would dump. */
+const isRestore = (job: Job): boolean => job.metadata.labels?.[labels.trigger] === 'Restore';
+const byTurn = (a: Job, b: Job): number => Number(isRestore(b)) - Number(isRestore(a)) || byAge(a, b);
 
 /** What is known of one backup; undefined when it is gone or going. */
-export async function observe(caches: Caches, kube: Kube, key: string): Promise<Observed | undefined> {
+export async function observe(
+  caches: Caches,
+  seats: Seats,
+  kube: Kube,
+  key: string,
+  now: Date,
+): Promise<Observed | undefined> {
   const backup = caches.backups.get(key);
   if (backup === undefined || backup.metadata.deletionTimestamp !== undefined) return undefined;
-  const { namespace, uid } = backup.metadata;
-  const inNamespace = [...caches.jobs.values()].filter((job) => job.metadata.namespace === namespace).sort(byAge);
-  const jobs = inNamespace.filter((job) => controllerUid(job) === uid);
+  const { namespace, name, uid } = backup.metadata;
   const { cluster } = effective(backup);
-  const claimed = await claimedJob(backup, jobs, kube);
-  const running = [...caches.jobs.values()].filter((job) => isStarted(job) && jobEnd(job) === undefined);
+  const own = caches
+    .jobsNamed(namespace, name)
+    .filter((job) => controllerUid(job) === uid)
+    .sort(byAge);
+  const claimed = await claimedJob(backup, own, kube);
+  const pods = await podsOf(backup, claimed.jobs, caches, kube);
+  const lock = await lockView(namespace, cluster, claimed.jobs, caches, kube);
+  const events = await eventsOf(backup, claimed.jobs, pods, kube, now);
   return {
     backup,
     jobs: claimed.jobs,
-    pods: await podsOf(backup, claimed.jobs, caches, kube),
+    pods,
+    events,
     claimedIsGone: claimed.gone,
-    lock: await lockView(namespace, cluster, claimed.jobs, caches, kube),
-    line: inNamespace
-      .filter((job) => job.metadata.labels?.[clusterLabel] === cluster && !isStarted(job) && jobEnd(job) === undefined)
+    lock,
+    samePlace: samePlace(backup, caches.backupsOn(namespace, cluster)),
+    line: caches
+      .waitingFor(namespace, cluster)
       .filter((job) => job.metadata.deletionTimestamp === undefined && hasOwner(job, caches))
+      .sort(byTurn)
       .map((job) => job.metadata.uid),
-    running: {
-      overall: running.length,
-      namespace: running.filter((job) => job.metadata.namespace === namespace).length,
-    },
+    running: seats.taken(namespace),
   };
-}
-
-function controllerUid(job: Job): string | undefined {
-  return job.metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
 }
 
 /** A Job whose backup is gone is about to be collected: it must not stand first in line. */
 function hasOwner(job: Job, caches: Caches): boolean {
+  if (isRestore(job)) return true;
   const owner = caches.backups.get(`${job.metadata.namespace}/${job.metadata.labels?.[labels.backup] ?? ''}`);
   return owner !== undefined && owner.metadata.uid === controllerUid(job);
+}
+
+/** Names of other backups of the same lock that write to the same place. */
+function samePlace(backup: Backup, others: readonly Backup[]): string[] {
+  if (others.length < 2) return [];
+  const place = storageOf(backup);
+  return others
+    .filter((other) => other.metadata.uid !== backup.metadata.uid && place !== undefined && storageOf(other) === place)
+    .map(({ metadata }) => metadata.name)
+    .sort();
 }
 
 /** The claimed Job missing from the cache may only be late: the API server itself is asked before it counts as gone. */
@@ -65,19 +81,38 @@ async function claimedJob(backup: Backup, jobs: Job[], kube: Kube): Promise<{ jo
   return live?.metadata.uid === run.jobUID ? { jobs: [...jobs, live].sort(byAge), gone: false } : { jobs, gone: true };
 }
 
-/** Pods of the claimed Job. Once the Job has ended they are read live, so that no result is missed for a late cache. */
-async function podsOf(backup: Backup, jobs: Job[], caches: Caches, kube: Kube): Promise<Pod[]> {
+/** The claimed Job of a run that goes on. */
+function openJob(backup: Backup, jobs: readonly Job[]): Job | undefined {
   const run = backup.status?.run;
-  const job = jobs.find(({ metadata }) => metadata.uid === run?.jobUID);
-  if (run === undefined || run.outcome !== undefined || job === undefined) return [];
-  if (jobEnd(job) !== undefined) return await kube.podsOfJob(backup.metadata.namespace, run.jobUID);
-  return [...caches.pods.values()].filter(
-    (pod) => pod.metadata.namespace === backup.metadata.namespace && jobUidOf(pod) === run.jobUID,
-  );
+  return run === undefined || run.outcome !== undefined
+    ? undefined
+    : jobs.find(({ metadata }) => metadata.uid === run.jobUID);
 }
 
-function jobUidOf(pod: Pod): string | undefined {
-  return pod.metadata.labels?.['batch.kubernetes.io/controller-uid'];
+/** Pods of the claimed Job. Once the Job has ended they are read live, so that no result is missed for a late cache. */
+async function podsOf(backup: Backup, jobs: readonly Job[], caches: Caches, kube: Kube): Promise<Pod[]> {
+  const job = openJob(backup, jobs);
+  if (job === undefined) return [];
+  if (jobEnd(job) !== undefined) return await kube.podsOfJob(backup.metadata.namespace, job.metadata.uid);
+  return caches.podsOf(job.metadata.uid);
+}
+
+/** Looked for only once the claimed Job has had its time to come to work and has not. */
+async function eventsOf(
+  backup: Backup,
+  jobs: readonly Job[],
+  pods: readonly Pod[],
+  kube: Kube,
+  now: Date,
+): Promise<KubeEvent[]> {
+  const job = openJob(backup, jobs);
+  const started = Date.parse(job?.metadata.annotations?.[annotations.started] ?? '');
+  if (job === undefined || jobEnd(job) !== undefined || !(now.getTime() - started >= startGraceMilliseconds)) return [];
+  const idle = pods.filter(isIdle);
+  if (idle.length < pods.length) return [];
+  const { namespace } = backup.metadata;
+  const about = pods.length === 0 ? [job] : idle;
+  return (await Promise.all(about.map(({ metadata }) => kube.eventsAbout(namespace, metadata.uid)))).flat();
 }
 
 /** The lock. A Lease that is not in the cache may be a foreign one without our label, so it is read live when a Job waits for it. */
@@ -95,7 +130,7 @@ async function lockView(
   const holder = lease?.spec?.holderIdentity ?? '';
   const jobName = lease?.metadata.annotations?.[annotations.job];
   if (lease === undefined || holder === '' || jobName === undefined) return { lease, holderIsAlive: holder !== '' };
-  return { lease, holderIsAlive: await isAlive(namespace, jobName, holder, caches, kube) };
+  return { lease, holderIsAlive: await isAlive(namespace, jobName, holder, caches.jobs, kube) };
 }
 
 /** Whether a Job, or a pod of it, is unfinished. Only what the API server itself says counts as dead. */
@@ -103,10 +138,10 @@ export async function isAlive(
   namespace: string,
   jobName: string,
   jobUid: string,
-  caches: Pick<Caches, 'jobs'>,
+  cachedJobs: ReadonlyMap<string, Job>,
   kube: Kube,
 ): Promise<boolean> {
-  const cached = caches.jobs.get(`${namespace}/${jobName}`);
+  const cached = cachedJobs.get(`${namespace}/${jobName}`);
   if (
     cached?.metadata.uid === jobUid &&
     jobEnd(cached) === undefined &&

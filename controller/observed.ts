@@ -2,8 +2,10 @@
 import type { DatabaseBackupStatus } from '../crds/databasebackup.gen.ts';
 import type { NewCondition } from '../crds/rules/conditions.ts';
 import type { Effective } from '../crds/rules/effective.ts';
+import type { Reason } from '../crds/rules/reasons.ts';
+import type { Schedule } from '../crds/rules/schedule.ts';
 import type { Finding } from '../crds/rules/validate.ts';
-import type { Backup, Job, Lease, Pod } from './objects.ts';
+import type { Backup, Job, KubeEvent, Lease, Pod } from './objects.ts';
 
 /** The state of whoever holds the lock of a backup's cluster. */
 export interface LockView {
@@ -19,10 +21,14 @@ export interface Observed {
   jobs: Job[];
   /** Pods of the claimed Job. */
   pods: Pod[];
+  /** Events of the claimed Job and its pods, looked for only when nothing comes to work. */
+  events: KubeEvent[];
   /** A live look found no Job with the claimed uid. */
   claimedIsGone: boolean;
   lock: LockView;
-  /** Uids of the Jobs that wait for the same lock, in their order. */
+  /** Names of other backups that write to the same place in storage. */
+  samePlace: string[];
+  /** Uids of the Jobs that wait for the same lock, in their order: restores first, then the oldest. */
   line: string[];
   /** Unfinished Jobs of dbbackup that have been started, overall and in this namespace. */
   running: { overall: number; namespace: number };
@@ -61,11 +67,29 @@ export interface Draft {
   readonly now: Date;
   readonly effective: Effective;
   readonly findings: Finding[];
+  /** Undefined where the spec has none, or is not valid. */
+  readonly schedule: Schedule | undefined;
   status: DatabaseBackupStatus;
   conditions: NewCondition[];
   effects: Effect[];
   /** Times in ms at which something changes by itself. */
   wake: number[];
+  /** The next status claims a run: it is part of a launch. */
+  claims: boolean;
+  /** Only the caps keep a Job from its launch. */
+  full: boolean;
+  /** Why the claimed run's pod does not come to work, as long as it does not. */
+  trouble: { reason: Reason; message: string } | undefined;
+  /** Counted once the status with it stands. */
+  finished: Finished | undefined;
+}
+
+/** A run whose outcome this decision records. */
+export interface Finished {
+  outcome: 'Succeeded' | 'Failed' | 'Canceled';
+  reason: string;
+  /** From dump start to commit; undefined where no result says so. */
+  durationSeconds: number | undefined;
 }
 
 export interface Decision {
@@ -73,6 +97,9 @@ export interface Decision {
   effects: Effect[];
   /** When to look again, in ms; undefined when only a change can matter. */
   wakeAt: number | undefined;
+  claims: boolean;
+  full: boolean;
+  finished: Finished | undefined;
 }
 
 /** Times in status have seconds, as Kubernetes writes them. */

@@ -2,7 +2,7 @@
 import { containers, decodeResult, type Inventory, type Success } from '../crds/rules/contract.ts';
 import { annotations } from '../crds/rules/names.ts';
 import { explain, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
-import { type ContainerStatus, type Job, jobEnd, type Pod } from './objects.ts';
+import { type ContainerStatus, type Job, jobEnd, type KubeEvent, type Pod } from './objects.ts';
 
 export interface Outcome {
   outcome: 'Succeeded' | 'Failed' | 'Canceled';
@@ -31,8 +31,8 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
     return started && job.spec.suspend === true
       ? { outcome: 'Canceled', reason: 'Canceled', message: explain('Canceled', '') }
       : undefined;
-  const newest = [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
-  for (const pod of newest) {
+  const pastPods = [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
+  for (const pod of pastPods) {
     const result = decodeResult(terminated(pod, containers.executor)?.message ?? '');
     if (result?.run.outcome === 'Succeeded')
       return {
@@ -41,14 +41,18 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
         ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
       };
   }
+  // A Job is complete when every container ended with 0, and the executor does so after a commit only.
   if (end === 'Complete')
-    return failed('Unknown', 'the Job completed but its result is lost; the next run reports what storage holds');
+    return {
+      outcome: 'Succeeded',
+      message: 'The Job completed and its result is lost; the next run reports what storage holds.',
+    };
   const given = job.metadata.annotations?.[startFailedAnnotation];
   if (given !== undefined) {
     const [word = '', ...rest] = given.split(' ');
     return failed(reasonOrUnknown(word), rest.join(' '));
   }
-  const [pod] = newest;
+  const [pod] = pastPods;
   return (pod === undefined ? undefined : podFailure(pod)) ?? jobFailure(job);
 }
 
@@ -79,6 +83,10 @@ function podFailure(pod: Pod): Outcome | undefined {
         ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
       };
   }
+  const disrupted = pod.status?.conditions?.find(
+    ({ type, status }) => type === 'DisruptionTarget' && status === 'True',
+  );
+  if (disrupted !== undefined) return failed('Evicted', `${disrupted.reason ?? ''} ${disrupted.message ?? ''}`.trim());
   if (pod.status?.reason === 'DeadlineExceeded') return failed('DeadlineExceeded', 'the pod was stopped');
   for (const name of [containers.executor, containers.dump, containers.prepare]) {
     const end = terminated(pod, name);
@@ -86,6 +94,9 @@ function podFailure(pod: Pod): Outcome | undefined {
     const reason = reasonOfExitCode(end.exitCode) ?? 'Unknown';
     return failed(reason, `container "${name}" ended with exit code ${end.exitCode} and left no result`);
   }
+  // The node's own refusals: OutOfcpu, UnexpectedAdmissionError, NodeAffinity.
+  const { phase, reason, message } = pod.status ?? {};
+  if (phase === 'Failed' && reason !== undefined) return failed('Unschedulable', `${reason} ${message ?? ''}`.trim());
   return undefined;
 }
 
@@ -95,33 +106,55 @@ function jobFailure(job: Job): Outcome {
   return failed(condition?.reason === 'DeadlineExceeded' ? 'DeadlineExceeded' : 'Unknown', detail);
 }
 
-/** Why a started Job's pod has not come to work, when that is to be seen. */
-export function startTrouble(pods: readonly Pod[]): { reason: Reason; message: string } | undefined {
-  if (pods.length === 0) return { reason: 'Unschedulable', message: 'no pod was made: see the events of the Job' };
+export interface Trouble {
+  reason: Reason;
+  message: string;
+}
+
+/**
+ * Why a started Job's pod has not come to work, when that is to be seen.
+ * @param events of the Job and its pods: what quotas, admission and mounts refuse shows nowhere else
+ */
+export function startTrouble(pods: readonly Pod[], events: readonly KubeEvent[]): Trouble | undefined {
+  if (pods.length === 0)
+    return {
+      reason: 'Unschedulable',
+      message: `no pod was made: ${newest(events)?.message ?? 'see the events of the Job'}`,
+    };
   for (const pod of pods) {
-    const pending = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
-    if (pending !== undefined) return { reason: 'Unschedulable', message: pending.message ?? '' };
-    for (const { name, state } of statusesOf(pod)) {
-      const waiting = state?.waiting;
-      if (
-        waiting?.reason === undefined ||
-        waiting.reason === 'PodInitializing' ||
-        waiting.reason === 'ContainerCreating'
-      )
-        continue;
-      const pull = /^(ErrImage|ImagePull|ImageInspect|InvalidImageName|RegistryUnavailable)/.test(waiting.reason);
-      const message = `container "${name}": ${waiting.reason} ${waiting.message ?? ''}`.trim();
-      return { reason: pull ? 'ImagePullFailed' : 'ConfigInvalid', message };
-    }
+    const found = podTrouble(pod);
+    if (found !== undefined) return found;
   }
+  if (!pods.some(isIdle)) return undefined;
   // Volumes that cannot be mounted and networks that are not ready show in the pod's events only: its containers wait to be made.
-  if (pods.some(isIdle))
+  const event = newest(events);
+  if (event === undefined)
     return { reason: 'Unschedulable', message: 'no container was made: see the events of the pod' };
+  const mount = event.reason === 'FailedMount' || event.reason === 'FailedAttachVolume';
+  return { reason: mount ? 'ConfigInvalid' : 'Unschedulable', message: `${event.reason}: ${event.message ?? ''}` };
+}
+
+function podTrouble(pod: Pod): Trouble | undefined {
+  const pending = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
+  if (pending !== undefined) return { reason: 'Unschedulable', message: pending.message ?? '' };
+  for (const { name, state } of statusesOf(pod)) {
+    const { reason, message = '' } = state?.waiting ?? {};
+    if (reason === undefined || reason === 'PodInitializing' || reason === 'ContainerCreating') continue;
+    const pull = /^(ErrImage|ImagePull|ImageInspect|InvalidImageName|RegistryUnavailable)/.test(reason);
+    const text = `container "${name}": ${reason} ${message}`.trim();
+    return { reason: pull ? 'ImagePullFailed' : 'ConfigInvalid', message: text };
+  }
   return undefined;
 }
 
+/** The newest warning. */
+function newest(events: readonly KubeEvent[]): KubeEvent | undefined {
+  const time = (event: KubeEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
+  return events.filter(({ type }) => type === 'Warning').sort((a, b) => time(b).localeCompare(time(a)))[0];
+}
+
 /** Whether no container of the pod has come to run yet. */
-function isIdle(pod: Pod): boolean {
+export function isIdle(pod: Pod): boolean {
   const ran = statusesOf(pod).some(({ state }) => state?.running !== undefined || state?.terminated !== undefined);
   return (pod.status?.phase ?? 'Pending') === 'Pending' && !ran;
 }

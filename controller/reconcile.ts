@@ -1,9 +1,10 @@
 // One look at one backup: observe, decide, apply, one status write.
-import { apply, Stale } from './apply.ts';
+import { apply, event, type Means, Stale } from './apply.ts';
+import type { Caches } from './caches.ts';
 import { decide } from './decide.ts';
-import type { Kube } from './kube.ts';
-import { type Caches, observe } from './observe.ts';
-import type { Settings } from './observed.ts';
+import type { Backup } from './objects.ts';
+import { observe } from './observe.ts';
+import type { Decision, Finished, Settings } from './observed.ts';
 import { statusWrite } from './status.ts';
 import { ApiError } from './transport.ts';
 
@@ -11,35 +12,45 @@ import { ApiError } from './transport.ts';
 const staleMilliseconds = 200;
 const conflictMilliseconds = 30_000;
 
+export interface World extends Means {
+  caches: Caches;
+  settings: Settings;
+  /** Told of each outcome once, after it stands in status. */
+  finished: (backup: Backup, run: Finished) => void;
+}
+
 /** @returns when to look again in ms, undefined when only a change can matter */
-export async function reconcile(
-  caches: Caches,
-  kube: Kube,
-  settings: Settings,
-  now: () => Date,
-  key: string,
-): Promise<number | undefined> {
-  const observed = await observe(caches, kube, key);
-  if (observed === undefined) return undefined;
+export async function reconcile(world: World, key: string): Promise<number | undefined> {
+  const { caches, seats, kube, settings, now } = world;
+  const observed = await observe(caches, seats, kube, key, now());
+  if (observed === undefined) {
+    seats.waits(key, false);
+    return undefined;
+  }
   try {
     let decision = decide(observed, settings, now());
-    const changes = decision.effects.filter(({ kind }) => kind !== 'event');
-    const { conflict } = await apply(kube, observed.backup, changes, now);
+    seats.waits(key, decision.full);
+    const { conflict } = await apply(world, observed.backup, decision.effects);
     // What stands in the way is shown; effects come again with a later look.
     if (conflict !== undefined)
       decision = {
         ...decide({ ...observed, conflict }, settings, now()),
         wakeAt: now().getTime() + conflictMilliseconds,
       };
-    const write = statusWrite(observed.backup, decision);
-    if (write !== undefined) await kube.putBackupStatus(write);
-    // Told only once it stands in status, so that a look that is repeated does not tell it twice.
-    const events = decision.effects.filter(({ kind }) => kind === 'event');
-    await apply(kube, observed.backup, events, now);
+    await store(world, observed.backup, decision);
     return decision.wakeAt;
   } catch (error) {
     if (error instanceof Stale || (error instanceof ApiError && error.status === 409))
       return now().getTime() + staleMilliseconds;
     throw error;
   }
+}
+
+/** Writes the status. Events and metrics are told only once it stands, so that a look that is repeated does not tell them twice. */
+async function store(world: World, backup: Backup, decision: Decision): Promise<void> {
+  const write = statusWrite(backup, decision);
+  if (write !== undefined) await world.kube.putBackupStatus(write, decision.claims);
+  if (decision.finished !== undefined) world.finished(backup, decision.finished);
+  for (const effect of decision.effects)
+    if (effect.kind === 'event') await event(world.kube, backup, effect, world.now());
 }

@@ -1,42 +1,65 @@
-// Which backups a change concerns: the owner of a Job or pod, and everyone who waits for the same lock.
+// Which backups a change concerns: the owner of a Job or pod, and everyone who waits for the same lock or for room under the caps.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { effective } from '../crds/rules/effective.ts';
-import { labels } from '../crds/rules/names.ts';
+import { annotations, labels } from '../crds/rules/names.ts';
+import type { Caches } from './caches.ts';
 import { clusterLabel } from './labels.ts';
-import { type Backup, type Job, jobEnd, type Meta } from './objects.ts';
-import type { Caches } from './observe.ts';
+import { type Backup, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
+import type { Seats } from './seats.ts';
 import { keyOf } from './watch.ts';
 
 export class Wiring {
-  caches: Caches = { backups: new Map(), jobs: new Map(), pods: new Map(), leases: new Map() };
+  private readonly caches: Caches;
+  private readonly seats: Seats;
   private readonly add: (key: string) => void;
 
-  constructor(add: (key: string) => void) {
+  constructor(caches: Caches, seats: Seats, add: (key: string) => void) {
+    this.caches = caches;
+    this.seats = seats;
     this.add = add;
   }
 
-  backupChanged(backup: Backup): void {
+  backupTold(backup: Backup): void {
+    this.caches.backupTold(backup);
     this.add(keyOf(backup));
     // One that is gone may have stood first in line.
-    if (!this.caches.backups.has(keyOf(backup))) this.lockChanged(backup.metadata.namespace, effective(backup).cluster);
+    if (!this.caches.backups.has(keyOf(backup))) this.lockTold(backup.metadata.namespace, effective(backup).cluster);
   }
 
   /** A Job that ends makes room under the caps, for anyone who waits. */
-  jobChanged(job: Job): void {
-    this.named(job, job.metadata.labels?.[labels.backup]);
-    if (jobEnd(job) === undefined && job.metadata.deletionTimestamp === undefined) return;
-    this.lockChanged(job.metadata.namespace, job.metadata.labels?.[clusterLabel]);
+  jobTold(job: Job): void {
+    this.caches.jobTold(job);
+    this.seats.jobTold(job);
+    this.named(job);
+    if (this.goesOn(job)) return;
+    this.lockTold(job.metadata.namespace, job.metadata.labels?.[clusterLabel]);
+    for (const key of this.seats.nextInLine()) this.add(key);
   }
 
-  named(object: { metadata: Meta }, backup: string | undefined): void {
+  podTold(pod: Pod): void {
+    this.caches.podTold(pod);
+    this.named(pod);
+  }
+
+  leaseTold(lease: Lease): void {
+    this.seats.leaseTold(lease, lease.metadata.annotations?.[annotations.job]);
+    this.lockTold(lease.metadata.namespace, lease.metadata.labels?.[clusterLabel]);
+  }
+
+  private goesOn(job: Job): boolean {
+    const { deletionTimestamp } = job.metadata;
+    return this.caches.jobs.has(keyOf(job)) && jobEnd(job) === undefined && deletionTimestamp === undefined;
+  }
+
+  private named(object: { metadata: Meta }): void {
+    const backup = object.metadata.labels?.[labels.backup];
     if (backup !== undefined) this.add(`${object.metadata.namespace}/${backup}`);
   }
 
-  lockChanged(namespace: string, cluster: string | undefined): void {
+  private lockTold(namespace: string, cluster: string | undefined): void {
     if (cluster === undefined) return;
-    for (const backup of this.caches.backups.values())
-      if (backup.metadata.namespace === namespace && effective(backup).cluster === cluster) this.add(keyOf(backup));
+    for (const backup of this.caches.backupsOn(namespace, cluster)) this.add(keyOf(backup));
   }
 
   /** Asks until there is an answer. */

@@ -25,9 +25,11 @@ const titles: Record<string, string> = {
   'spec.compression': 'CompressionSpec',
   'spec.encryption': 'EncryptionSpec',
   'spec.retention': 'RetentionSpec',
+  'spec.gate': 'GateSpec',
   'spec.job': 'JobSpec',
   status: 'DatabaseBackupStatus',
   'status.run': 'RunStatus',
+  'status.gate': 'GateStatus',
   'status.lastSnapshot': 'LastSnapshot',
   'status.conditions[]': 'Condition',
 };

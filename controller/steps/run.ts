@@ -4,6 +4,7 @@ import { explain } from '../../crds/rules/reasons.ts';
 import { type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { goneOutcome, type Outcome, outcomeOf, startFailedAnnotation, startTrouble } from '../outcome.ts';
+import { gateEnded } from './gate.ts';
 
 export function run(draft: Draft): void {
   const { observed, status } = draft;
@@ -24,20 +25,29 @@ export function run(draft: Draft): void {
   watchStart(draft, job);
 }
 
-/** A Job whose pod does not come to work within the start timeout is ended, with the reason that is to be seen. */
+/** Events are looked for, and trouble is told, once a pod has had this long to come to work. */
+export const startGraceMilliseconds = 30_000;
+
+/** A Job whose pod does not come to work is said to be in trouble, and within the start timeout ended, with the reason that is to be seen. */
 function watchStart(draft: Draft, job: Job): void {
+  const { observed, now, settings } = draft;
   const started = job.metadata.annotations?.[annotations.started];
   if (started === undefined || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
-  const trouble = startTrouble(draft.observed.pods);
+  const trouble = startTrouble(observed.pods, observed.events);
   if (trouble === undefined) return;
   // A further pod, after one that failed, has the whole time for itself.
   const since = Math.max(
     Date.parse(started),
-    ...draft.observed.pods.map(({ metadata }) => Date.parse(metadata.creationTimestamp)),
+    ...observed.pods.map(({ metadata }) => Date.parse(metadata.creationTimestamp)),
   );
-  const limit = since + draft.settings.startTimeoutSeconds * 1000;
-  if (draft.now.getTime() < limit) draft.wake.push(limit);
-  else draft.effects.push({ kind: 'failStart', job, ...trouble });
+  const limit = since + settings.startTimeoutSeconds * 1000;
+  const look = since + startGraceMilliseconds;
+  if (now.getTime() >= limit) draft.effects.push({ kind: 'failStart', job, ...trouble });
+  else
+    draft.wake.push(
+      now.getTime() < look ? Math.min(look, limit) : Math.min(now.getTime() + startGraceMilliseconds, limit),
+    );
+  if (now.getTime() >= look) draft.trouble = trouble;
 }
 
 /** Writes the outcome into status. It comes with the status it was read from, so that it is counted exactly once. */
@@ -55,9 +65,9 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     finishedAt: job?.status?.completionTime ?? rfc3339(now),
   };
   if (success !== undefined) {
+    const image = claimed.image ?? observed.backup.spec.database.image;
     const { id, key, size, storedSize, sha256, dumpStartedAt, durationSeconds, engineVersion, identity, encrypted } =
       success;
-    const image = observed.backup.spec.database.image;
     status.lastSnapshot = {
       id,
       key,
@@ -71,7 +81,10 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
       identity,
       encrypted,
     };
-    status.lastSuccessfulBackup = dumpStartedAt;
+  }
+  if (outcome.outcome === 'Succeeded') {
+    // Without a result nobody knows when the dump started, only that it was not before the claim.
+    status.lastSuccessfulBackup = success?.dumpStartedAt ?? claimed.claimedAt;
     status.consecutiveFailures = 0;
     delete status.failureReason;
     delete status.failureMessage;
@@ -85,8 +98,16 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
   if (inventory !== undefined) {
     status.snapshots = inventory.snapshots.slice(0, 25);
     status.snapshotCount = inventory.count;
+    status.foreignSnapshots = inventory.foreign;
     setRetained(draft, inventory.pruneError);
   }
+  const said = `${reason ?? 'Unknown'}: ${message ?? ''}`;
+  gateEnded(draft, outcome.outcome === 'Succeeded', claimed.jobUID, said);
+  draft.finished = {
+    outcome: outcome.outcome,
+    reason: reason ?? '',
+    durationSeconds: success?.durationSeconds,
+  };
   announce(draft, outcome, claimed.jobName);
 }
 
@@ -100,14 +121,14 @@ function setRetained(draft: Draft, pruneError: string): void {
 }
 
 function announce(draft: Draft, outcome: Outcome, jobName: string): void {
-  const good = outcome.success !== undefined;
+  const good = outcome.outcome === 'Succeeded';
   draft.effects.push({
     kind: 'event',
     type: good ? 'Normal' : 'Warning',
     reason: good ? 'BackupSucceeded' : outcome.outcome === 'Canceled' ? 'BackupCanceled' : 'BackupFailed',
     action: 'Backup',
     note: good
-      ? `snapshot ${outcome.success?.id} is committed (Job ${jobName})`
+      ? `snapshot ${outcome.success?.id ?? '(its result is lost)'} is committed (Job ${jobName})`
       : `${outcome.reason}: ${outcome.message} (Job ${jobName})`,
   });
 }

@@ -1,7 +1,14 @@
 // Conditions as Kubernetes tools read them: one of a type, its transition time changes with its status only.
 import type { Condition } from '../databasebackup.gen.ts';
 
-export type ConditionType = 'Ready' | 'BackupHealthy' | 'Locked' | 'Retained' | 'Reconciling' | 'Stalled';
+export type ConditionType =
+  | 'Ready'
+  | 'BackupHealthy'
+  | 'Locked'
+  | 'Retained'
+  | 'PlaceShared'
+  | 'Reconciling'
+  | 'Stalled';
 
 export interface NewCondition {
   type: ConditionType;

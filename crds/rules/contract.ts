@@ -60,7 +60,7 @@ export interface Task {
   /** Lock name and segment of the key. */
   cluster: string;
   pathPrefix?: string;
-  trigger: 'Schedule' | 'Manual';
+  trigger: 'Schedule' | 'Manual' | 'Gate';
   /** The window's time, or when the manual trigger was seen; RFC 3339. */
   time: string;
   engine: 'postgres';

@@ -10,7 +10,7 @@ export interface Manifest {
   cluster: string;
   /** The window or the trigger's time, RFC 3339. */
   time: string;
-  trigger: 'Schedule' | 'Manual';
+  trigger: 'Schedule' | 'Manual' | 'Gate';
   jobUid: string;
   lockEpoch: number;
   dumpStartedAt: string;

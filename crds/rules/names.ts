@@ -8,7 +8,7 @@ export const plural = 'databasebackups';
 export const labels = {
   /** On Jobs and pods: name of the DatabaseBackup. */
   backup: 'dbbackup.io/name',
-  /** On Jobs and pods: Schedule or Manual. */
+  /** On Jobs and pods: Schedule, Manual, Gate or Restore. */
   trigger: 'dbbackup.io/trigger-kind',
   managedBy: 'app.kubernetes.io/managed-by',
 } as const;
@@ -25,6 +25,8 @@ export const annotations = {
   slot: 'dbbackup.io/slot',
   /** On a Job: the trigger annotation's value it is for. */
   token: 'dbbackup.io/token',
+  /** On a Job: the gate's token it is for. */
+  gate: 'dbbackup.io/gate-token',
   /** On a Job: digest of the spec it was made from. */
   specHash: 'dbbackup.io/spec-hash',
   /** On a Job: it has been unsuspended once. Suspended again, it was canceled. */
@@ -50,11 +52,17 @@ export function windowJobName(backup: string, window: Date): string {
 }
 
 /**
- * Name of a manual run's Job. It holds the uid of the Job recorded for the token handled before, so that it cannot change while
- * a token waits and that a token used again later gets a new one.
+ * Name of the Job of a manual run or a gate. It holds the uid of the Job recorded for the token of that kind handled before, so that
+ * it cannot change while a token waits and that a token used again later gets a new one.
  */
-export function triggerJobName(backup: string, objectUid: string, token: string, previousJobUid: string): string {
-  return `${backup}-t-${sha256(JSON.stringify([objectUid, 'Manual', token, previousJobUid])).slice(0, 10)}`;
+export function triggerJobName(
+  backup: string,
+  objectUid: string,
+  kind: 'Manual' | 'Gate',
+  token: string,
+  previousJobUid: string,
+): string {
+  return `${backup}-t-${sha256(JSON.stringify([objectUid, kind, token, previousJobUid])).slice(0, 10)}`;
 }
 
 /** Name of the lock of a database cluster within a namespace. */

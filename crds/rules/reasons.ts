@@ -129,8 +129,8 @@ export const reasons = {
   Unschedulable: {
     exitCode: 28,
     permanent: false,
-    sentence: 'No node could take the pod',
-    fix: 'see the pod for what is missing',
+    sentence: 'The pod was not made, or no node could take it',
+    fix: 'provide what the message names: room in the quota, a volume, a node',
   },
   Unknown: {
     exitCode: 29,

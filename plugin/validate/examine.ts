@@ -1,11 +1,12 @@
 // All inputs to one report: each object judged, then all of them seen together, in the order of the inputs.
 
+import { storageOf } from '../../crds/rules/place.ts';
 import type { Position, Unreadable } from './documents.ts';
 import type { Placed, Report } from './finding.ts';
 import { judge } from './judge.ts';
 import { type FoundObject, objectsOf } from './objects.ts';
 import type { Place, Sources } from './sources.ts';
-import { type Seen, storageOf, together } from './together.ts';
+import { type Seen, together } from './together.ts';
 
 export class Examination {
   readonly #now: Date;

@@ -127,6 +127,8 @@ export function observed(change: Partial<Observed> = {}): Observed {
     backup: backup(),
     jobs: [],
     pods: [],
+    events: [],
+    samePlace: [],
     claimedIsGone: false,
     lock: { lease: undefined, holderIsAlive: false },
     line: (change.jobs ?? [])

@@ -41,7 +41,14 @@ const scheduled = { kind: 'Schedule', slot: window } as const;
 const built = (
   change: Parameters<typeof backup>[0] = {},
   trigger: Parameters<typeof buildJob>[0]['trigger'] = scheduled,
-): Built => buildJob({ backup: backup(change), settings, name: 'orders-20250327010000', trigger }) as Built;
+): Built =>
+  buildJob({
+    backup: backup(change),
+    settings,
+    name: 'orders-20250327010000',
+    image: backup(change).spec.database.image,
+    trigger,
+  }) as Built;
 const containersOf = ({ spec }: Built): Container[] => [
   ...spec.template.spec.initContainers,
   ...spec.template.spec.containers,

@@ -176,7 +176,7 @@ describe('the line', () => {
   ])('stops at the cap %s and looks again', (_name, running) => {
     const decision = look({ jobs: [waiting], running }, soon);
     expect(told(decision)).toEqual([]);
-    expect(decision.wakeAt).toBe(Date.parse(soon) + 15_000);
+    expect(decision).toMatchObject({ full: true, wakeAt: Date.parse(soon) + 60_000 });
   });
 
   test('moves one below both caps', () => {

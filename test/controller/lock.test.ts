@@ -21,6 +21,7 @@ describe('the holder', () => {
         kind: 'job',
         uid: 'job-1',
         name: jobName,
+        since: window,
         alive,
       });
   });

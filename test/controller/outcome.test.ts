@@ -54,14 +54,23 @@ test('a Job that was started and is suspended was canceled', () => {
   });
 });
 
-describe('success needs the words of a commit', () => {
+describe('a complete Job whose result is lost has succeeded, since the executor ends with 0 after a commit only', () => {
+  test.each([
+    ['with its pod', []],
+    ['with its words', [podOf([ended('executor', 0)])]],
+    ['in the middle', [podOf([ended('executor', 0, good.slice(0, 80))])]],
+    ['and the dump speaks of success', [podOf([ended('dump', 0, good)])]],
+    ['and the preparation speaks of success', [podOf([ended('prepare', 0, good)])]],
+  ])('%s, and nothing is said of the snapshot', (_name, pods) => {
+    const outcome = outcomeOf(completeJob, pods);
+    expect(outcome).toMatchObject({ outcome: 'Succeeded', message: expect.stringContaining('result is lost') });
+    expect(outcome).not.toHaveProperty('success');
+  });
+});
+
+describe('success needs a commit', () => {
   test.each([
     ['a complete Job with a result', completeJob, [podOf([ended('executor', 0, good)])], 'Succeeded'],
-    ['a complete Job without a pod', completeJob, [], 'Failed'],
-    ['a complete Job without words', completeJob, [podOf([ended('executor', 0)])], 'Failed'],
-    ['a complete Job with half a result', completeJob, [podOf([ended('executor', 0, good.slice(0, 80))])], 'Failed'],
-    ['a complete Job whose dump speaks of success', completeJob, [podOf([ended('dump', 0, good)])], 'Failed'],
-    ['a complete Job whose preparation speaks of success', completeJob, [podOf([ended('prepare', 0, good)])], 'Failed'],
     [
       'a failed Job with a result: it failed after the commit',
       failedJob,
@@ -213,7 +222,7 @@ describe('a pod that has not come to work', () => {
     ['whose setup is refused', [pending([waiting('dump', 'CreateContainerConfigError')])], 'ConfigInvalid'],
     ['whose command is not there', [pending([waiting('dump', 'RunContainerError')])], 'ConfigInvalid'],
   ])('%s is in trouble', (_name, pods, reason) => {
-    const trouble = startTrouble(pods);
+    const trouble = startTrouble(pods, []);
     expect(trouble?.reason).toBe(reason);
     expect(trouble?.message).not.toBe('');
   });
@@ -238,6 +247,6 @@ describe('a pod that has not come to work', () => {
       }),
     ],
   ])('%s is not', (_name, one) => {
-    expect(startTrouble([one])).toBeUndefined();
+    expect(startTrouble([one], [])).toBeUndefined();
   });
 });

@@ -106,7 +106,8 @@ describe('a name that is taken', () => {
 
   test('is a condition, and the Job is not asked for again in that look', () => {
     const decision = look({ conflict }, now);
-    expect(told(decision)).toEqual([]);
+    expect(told(decision)).toEqual(['event NameConflict']);
+    expect(told(look({ conflict, backup: backup({ status: decision.status }) }, now))).toEqual([]);
     expect(conditionOf(decision, 'BackupHealthy')).toMatchObject({
       status: 'False',
       reason: 'NameConflict',
@@ -214,7 +215,9 @@ describe('the one status write', () => {
 test('the steps run in the order of the list: outcome before queue, release before launch, conditions last', () => {
   expect(steps.map(({ name }) => name)).toEqual([
     'baseline',
+    'gate',
     'run',
+    'gateTimeout',
     'outdated',
     'windows',
     'trigger',

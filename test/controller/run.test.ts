@@ -40,7 +40,7 @@ describe('a run that goes on', () => {
     const decision = look({ backup: claimed, jobs: [running], pods: [...pods] }, now);
     expect(decision.status.phase).toBe(phase);
     expect(decision.status.run?.outcome).toBeUndefined();
-    expect(told(decision)).toEqual([]);
+    expect(told(decision).filter((effect) => !effect.startsWith('event'))).toEqual([]);
   });
 
   test('is not ended by a Job that is about to fail but has not', () => {
@@ -72,10 +72,15 @@ describe('a start that does not come about', () => {
     ['an image that cannot be pulled', [pulling], 'ImagePullFailed'],
     ['a pod whose volumes are never mounted', [making], 'Unschedulable'],
   ])('for %s is waited for until the timeout and ended then', (_name, pods, reason) => {
+    const early = look({ backup: claimed, jobs: [running], pods }, '2025-03-27T01:00:39Z');
+    expect(told(early)).toEqual([]);
+    expect(conditionOf(early, 'BackupHealthy')?.reason).toBe('NeverSucceeded');
+    expect(early.wakeAt).toBe(Date.parse('2025-03-27T01:00:40Z'));
     const waited = look({ backup: claimed, jobs: [running], pods }, before);
-    expect(told(waited)).toEqual([]);
+    expect(told(waited)).toEqual([`event ${reason}`]);
+    expect(conditionOf(waited, 'BackupHealthy')).toMatchObject({ status: 'False', reason });
     expect(waited.wakeAt).toBe(Date.parse(limit));
-    expect(told(look({ backup: claimed, jobs: [running], pods }, limit))).toEqual([`fail ${jobName}: ${reason}`]);
+    expect(told(look({ backup: claimed, jobs: [running], pods }, limit))).toContain(`fail ${jobName}: ${reason}`);
   });
 
   test('is ended once', () => {
@@ -102,10 +107,12 @@ describe('a start that does not come about', () => {
     const failed = pod({ phase: 'Failed' });
     const second = pod({ phase: 'Pending' }, { uid: 'pod-2', creationTimestamp: '2025-03-27T03:00:00Z' });
     const pods = [failed, second];
-    expect(told(look({ backup: claimed, jobs: [running], pods }, '2025-03-27T03:09:59Z'))).toEqual([]);
-    expect(told(look({ backup: claimed, jobs: [running], pods }, '2025-03-27T03:10:00Z'))).toEqual([
-      `fail ${jobName}: Unschedulable`,
+    expect(told(look({ backup: claimed, jobs: [running], pods }, '2025-03-27T03:09:59Z'))).toEqual([
+      'event Unschedulable',
     ]);
+    expect(told(look({ backup: claimed, jobs: [running], pods }, '2025-03-27T03:10:00Z'))).toContain(
+      `fail ${jobName}: Unschedulable`,
+    );
   });
 });
 
@@ -163,10 +170,12 @@ describe('a run that succeeded', () => {
     expect(cut.status).toMatchObject({ snapshots: [{ id: 'old', size: 1 }], snapshotCount: 9 });
   });
 
-  test('though its Job completed counts as failed without its result', () => {
+  test('and whose result is lost is as old as its claim, and its snapshot is not made up', () => {
     const lost = look({ ...world, pods: [] }, now);
-    expect(lost.status.run).toMatchObject({ outcome: 'Failed', reason: 'Unknown' });
-    expect(lost.status.lastSuccessfulBackup).toBeUndefined();
+    expect(lost.status.run).toMatchObject({ outcome: 'Succeeded' });
+    expect(lost.status.lastSuccessfulBackup).toBe(lost.status.run?.claimedAt);
+    expect(lost.status.lastSnapshot).toBeUndefined();
+    expect(conditionOf(lost, 'BackupHealthy')).toMatchObject({ status: 'True', reason: 'LastRunSucceeded' });
   });
 });
 

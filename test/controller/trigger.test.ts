@@ -1,10 +1,10 @@
 // Decisions about triggers: a token is served once, joined where a Job waits, and queued behind a run.
 import { describe, expect, test } from 'vitest';
 import { triggerJobName } from '../../crds/rules/names.ts';
-import { backup, claimOf, job, jobName, lease, look, told, window } from './builders.ts';
+import { backup, claimOf, job, jobName, lease, look, pod, told, window } from './builders.ts';
 
 const now = '2025-03-26T12:30:00Z';
-const name = triggerJobName('orders', 'backup-1', 'now', '');
+const name = triggerJobName('orders', 'backup-1', 'Manual', 'now', '');
 const asked = (token: string, change: Parameters<typeof backup>[0] = {}) =>
   backup({ ...change, metadata: { annotations: { 'dbbackup.io/trigger': token } } });
 const manual = job({ name, token: 'now', created: now });
@@ -45,7 +45,7 @@ describe('a new token', () => {
     const running = job({ started: window });
     const status = { run: claimOf(running), lastAttemptScheduledTime: window };
     const decision = look(
-      { backup: asked('now', { status }), jobs: [running], lock: hold(running) },
+      { backup: asked('now', { status }), jobs: [running], pods: [pod({ phase: 'Running' })], lock: hold(running) },
       '2025-03-27T01:09:59Z',
     );
     expect(told(decision)).toEqual([`create ${name}`]);
@@ -63,7 +63,7 @@ describe('a new token', () => {
     const decision = look({ backup: asked('other'), jobs: [manual] }, now);
     expect(told(decision)).toEqual([`delete ${name} job-1: what it is for has been handled`]);
     const after = look({ backup: asked('other') }, now);
-    expect(told(after)).toEqual([`create ${triggerJobName('orders', 'backup-1', 'other', '')}`]);
+    expect(told(after)).toEqual([`create ${triggerJobName('orders', 'backup-1', 'Manual', 'other', '')}`]);
   });
 
   test('that is taken back takes its Job away', () => {

@@ -43,6 +43,7 @@ function job(changes: object = {}): object {
     backup: object as Backup,
     settings: settings as Parameters<typeof buildJob>[0]['settings'],
     name: 'orders-20250327010000',
+    image: 'postgres:16',
     trigger: { kind: 'Schedule', slot: '2025-03-27T01:00:00Z' },
   });
   return merge(made, changes) as object;

@@ -107,11 +107,12 @@ describe('the name of a Job', () => {
   test('fits into a label for the longest backup', () => {
     expect(windowJobName(longest, new Date('2025-03-27T01:02:03Z'))).toBe(`${longest}-20250327010203`);
     expect(windowJobName(longest, new Date(0))).toHaveLength(63);
-    expect(triggerJobName(longest, 'uid-1', 'token', '')).toHaveLength(61);
+    expect(triggerJobName(longest, 'uid-1', 'Manual', 'token', '')).toHaveLength(61);
   });
 
   test('of a trigger stays the same while it waits and changes once another was handled', () => {
-    const name = (uid: string, token: string, previous: string) => triggerJobName('orders', uid, token, previous);
+    const name = (uid: string, token: string, previous: string) =>
+      triggerJobName('orders', uid, 'Manual', token, previous);
     expect(name('uid-1', 'a', '')).toBe(name('uid-1', 'a', ''));
     expect(name('uid-1', 'a', '')).toMatch(/^orders-t-[0-9a-f]{10}$/);
     const different = [
@@ -120,13 +121,14 @@ describe('the name of a Job', () => {
       name('uid-1', 'b', ''),
       name('uid-2', 'a', ''), // An object made anew.
       name('uid-1a', '', ''),
+      triggerJobName('orders', 'uid-1', 'Gate', 'a', ''),
     ];
     expect(new Set(different).size).toBe(different.length);
   });
 
   test('of a trigger is a name whatever the token holds', () => {
     for (const token of ['', '../x', 'A B', '漢'.repeat(10_000), '\0', '\ud800'])
-      expect(triggerJobName('orders', 'uid-1', token, '')).toMatch(/^orders-t-[0-9a-f]{10}$/);
+      expect(triggerJobName('orders', 'uid-1', 'Manual', token, '')).toMatch(/^orders-t-[0-9a-f]{10}$/);
   });
 
   test('of a window is in UTC and to the second', () => {

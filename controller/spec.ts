@@ -1,0 +1,46 @@
+// What follows from a spec alone: findings, schedule, digest. Computed once for each spec object, since a backup is looked at often and
+// its spec changes seldom: the cache keeps the same spec object for as long as the generation is the same.
+import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
+import { specHash } from '../crds/rules/names.ts';
+import { parseSchedule, type Schedule } from '../crds/rules/schedule.ts';
+import { type Finding, validate } from '../crds/rules/validate.ts';
+
+interface Derived {
+  /** Of which object: H is seeded by it, rules look at its name. */
+  key: string;
+  /** Errors only. */
+  findings: Finding[];
+  /** Undefined where there is none, or the spec is not valid. */
+  schedule: Schedule | undefined;
+  digests: Map<string, string>;
+}
+
+const known = new WeakMap<object, Derived>();
+
+export function derived(backup: DatabaseBackup): Derived {
+  const { metadata, spec } = backup;
+  // Rules look at annotations too, which may change without a change of spec.
+  const key = JSON.stringify([metadata.namespace, metadata.name, metadata.labels, metadata.annotations]);
+  const before = known.get(spec);
+  if (before?.key === key) return before;
+  const findings = validate(backup).filter(({ severity }) => severity === 'error');
+  const schedule =
+    spec.schedule === undefined || findings.length > 0
+      ? undefined
+      : parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
+  const now = { key, findings, schedule, digests: new Map() };
+  known.set(spec, now);
+  return now;
+}
+
+/** Digest of the spec with the image that the dump runs in. */
+export function specDigest(backup: DatabaseBackup, image: string): string {
+  const { digests } = derived(backup);
+  const known = digests.get(image);
+  if (known !== undefined) return known;
+  const { spec } = backup;
+  const meant = image === spec.database.image ? spec : { ...spec, database: { ...spec.database, image } };
+  const digest = specHash(meant);
+  digests.set(image, digest);
+  return digest;
+}
