@@ -175,31 +175,3 @@ async function startJob(
     },
   });
 }
-
-/** Events are for people; one that cannot be written must not hold up a backup. */
-export async function event(
-  kube: Kube,
-  backup: Backup,
-  effect: Extract<Effect, { kind: 'event' }>,
-  now: Date,
-): Promise<void> {
-  const { name, namespace, uid } = backup.metadata;
-  const suffix = `${now.getTime().toString(16)}${effect.reason.toLowerCase()}`;
-  try {
-    await kube.createEvent(namespace, {
-      apiVersion: 'events.k8s.io/v1',
-      kind: 'Event',
-      metadata: { name: `${name}.${suffix}`, namespace },
-      eventTime: microTime(now),
-      reportingController: 'dbbackup.io/controller',
-      reportingInstance: 'dbbackup-controller',
-      type: effect.type,
-      reason: effect.reason,
-      action: effect.action,
-      note: effect.note.slice(0, 1000),
-      regarding: { apiVersion: backup.apiVersion, kind: backup.kind, name, namespace, uid },
-    });
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-  }
-}

@@ -4,13 +4,14 @@ import { hostname } from 'node:os';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { Caches } from './caches.ts';
+import { Events } from './events.ts';
 import { kubeOf, type WatchedKind, watched } from './kube.ts';
 import { lead } from './leader.ts';
 import { metricsOf } from './metrics.ts';
 import type { Backup, Job, Lease, Meta, Pod } from './objects.ts';
 import { readOptions } from './options.ts';
 import { Queue } from './queue.ts';
-import { reconcile } from './reconcile.ts';
+import { reconcile, type World } from './reconcile.ts';
 import { Seats } from './seats.ts';
 import { Transport } from './transport.ts';
 import { keyOf, Reflector } from './watch.ts';
@@ -45,15 +46,27 @@ const reflectors = [backups, jobs, pods, leases];
 const caches = new Caches({ backups: backups.items, jobs: jobs.items, pods: pods.items, leases: leases.items });
 const seats = new Seats(caches, options, () => Date.now());
 const wiring: Wiring = new Wiring(caches, seats, (key) => queue.add(key));
-const metrics = metricsOf(caches);
+const metrics = metricsOf(caches, { queueDepth: () => queue.depth });
+const events = new Events(kube, { instance: options.identity, now: () => new Date(), dropped: metrics.eventDropped });
 
+const world: Omit<World, 'settings'> = {
+  caches,
+  seats,
+  kube,
+  now: () => new Date(),
+  finished: metrics.runFinished,
+  tell: (backup, happening) => void events.record(backup, happening),
+  forget: (key) => {
+    const [namespace = '', name = ''] = key.split('/');
+    metrics.forget(namespace, name);
+  },
+};
 let clusterUid = '';
 const queue = new Queue(
   async (key) => {
     const { executorImage, startTimeoutSeconds, maxRunning, maxRunningPerNamespace } = options;
     const settings = { executorImage, clusterUid, startTimeoutSeconds, maxRunning, maxRunningPerNamespace };
-    const world = { caches, seats, kube, settings, now: () => new Date(), finished: () => undefined };
-    const at = await reconcile(world, key);
+    const at = await reconcile({ ...world, settings }, key);
     metrics.reconciles.inc({ result: 'ok' });
     return at;
   },
@@ -61,6 +74,7 @@ const queue = new Queue(
     metrics.reconciles.inc({ result: 'error' });
     log.error({ key, error: String(error), waitMilliseconds }, 'reconcile failed');
   },
+  { ...metrics.queue, waited: (milliseconds) => metrics.queue.waited(milliseconds / 1000) },
 );
 
 let ready = false;

@@ -1,18 +1,48 @@
-// What the controller measures of itself and of runs, for Prometheus.
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Caches } from './caches.ts';
+// What the controller measures of itself and of runs, for Prometheus. docs/metrics.md explains each to its readers.
+import type { ServerResponse } from 'node:http';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import { Fleet } from './fleet.ts';
+import type { Backup } from './objects.ts';
+import type { FinishedRun } from './tally.ts';
+
+/** What is read when it is asked for. */
+export interface Sources {
+  /** Keys in line. */
+  queueDepth?: () => number;
+  /** When each watch last heard anything of the API server, bookmarks included, in ms. */
+  lastHeard?: () => Iterable<readonly [kind: string, at: number]>;
+  now?: () => number;
+}
+
+/** What the queue tells; the names are those of client-go, so that its dashboards show it. */
+export interface QueueMetrics {
+  added(): void;
+  retried(): void;
+  /** How long a key was in line. */
+  waited(seconds: number): void;
+}
 
 export interface Metrics {
   registry: Registry;
+  /** Answers a scrape. Never rejects. */
+  send(response: ServerResponse): Promise<void>;
   leader: Gauge;
   reconciles: Counter<'result'>;
+  queue: QueueMetrics;
+  eventDropped(): void;
+  /** Counts a run of a backup. Call it once for each, after its outcome stands in status. */
+  runFinished(backup: Backup, run: FinishedRun): void;
+  /** Ends the counts of an object that is gone. */
+  forget(namespace: string, name: string): void;
 }
 
-/** Gauges of backups are read from the cache when they are asked for, so that series end with their objects. */
-export function metricsOf(caches: Caches): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const registers = [registry];
+/** Seconds; a queue that keeps up is far below the first. */
+const queueLimits = [0.001, 0.01, 0.1, 1, 10, 60, 300, 1800];
+
+export function metricsOf(caches: { backups: ReadonlyMap<string, Backup> }, sources: Sources = {}): Metrics {
+  const fleet = new Fleet(caches.backups);
+  const registers = [fleet];
+  collectDefaultMetrics({ register: fleet });
   const leader = new Gauge({ name: 'dbbackup_leader', help: '1 while this process leads', registers });
   const reconciles = new Counter({
     name: 'dbbackup_reconcile_total',
@@ -20,53 +50,65 @@ export function metricsOf(caches: Caches): Metrics {
     labelNames: ['result'] as const,
     registers,
   });
-  perBackup(
-    registry,
-    caches,
-    'dbbackup_last_success_timestamp_seconds',
-    'Dump start of the newest committed snapshot',
-    (status) =>
-      status.lastSuccessfulBackup === undefined ? undefined : Date.parse(status.lastSuccessfulBackup) / 1000,
-  );
-  perBackup(
-    registry,
-    caches,
-    'dbbackup_consecutive_failures',
-    'Failed runs since the last success',
-    (status) => status.consecutiveFailures,
-  );
-  perBackup(
-    registry,
-    caches,
-    'dbbackup_last_size_bytes',
-    'Stored size of the newest snapshot',
-    (status) => status.lastSnapshot?.storedSize,
-  );
-  return { registry, leader, reconciles };
+  const dropped = new Counter({
+    name: 'dbbackup_events_dropped_total',
+    help: 'Events and repeats of them that were not written: beyond the allowance, or refused',
+    registers,
+  });
+  if (sources.lastHeard !== undefined) watchAge(fleet, sources.lastHeard, sources.now ?? Date.now);
+  return {
+    registry: fleet,
+    send: (response) => fleet.send(response),
+    leader,
+    reconciles,
+    queue: queueMetrics(fleet, sources.queueDepth),
+    eventDropped: () => dropped.inc(),
+    runFinished: (backup, run) => fleet.runFinished(backup, run),
+    forget: (namespace, name) => fleet.forget(namespace, name),
+  };
 }
 
-type Status = NonNullable<
-  Caches['backups'] extends ReadonlyMap<string, infer B> ? (B extends { status?: infer S } ? S : never) : never
->;
+function queueMetrics(registry: Registry, depth: Sources['queueDepth']): QueueMetrics {
+  const name = 'databasebackup';
+  const common = { labelNames: ['name'] as const, registers: [registry] };
+  if (depth !== undefined) {
+    const gauge: Gauge<'name'> = new Gauge({
+      ...common,
+      name: 'workqueue_depth',
+      help: 'Keys in line',
+      collect: () => gauge.set({ name }, depth()),
+    });
+  }
+  const adds = new Counter({ ...common, name: 'workqueue_adds_total', help: 'Keys that came into line' });
+  const retries = new Counter({
+    ...common,
+    name: 'workqueue_retries_total',
+    help: 'Keys that came back after a failure',
+  });
+  const waits = new Histogram({
+    ...common,
+    name: 'workqueue_queue_duration_seconds',
+    help: 'How long keys were in line',
+    buckets: queueLimits,
+  });
+  // A rate needs its zero.
+  adds.inc({ name }, 0);
+  retries.inc({ name }, 0);
+  return {
+    added: () => adds.inc({ name }),
+    retried: () => retries.inc({ name }),
+    waited: (seconds) => waits.observe({ name }, seconds),
+  };
+}
 
-function perBackup(
-  registry: Registry,
-  caches: Caches,
-  name: string,
-  help: string,
-  value: (status: Status) => number | undefined,
-): void {
-  const gauge = new Gauge({
-    name,
-    help,
-    labelNames: ['namespace', 'name'] as const,
+function watchAge(registry: Registry, lastHeard: NonNullable<Sources['lastHeard']>, now: () => number): void {
+  const gauge: Gauge<'kind'> = new Gauge({
+    name: 'dbbackup_watch_last_event_age_seconds',
+    help: 'Time since a watch last heard of the API server; it sends a bookmark about every minute',
+    labelNames: ['kind'] as const,
     registers: [registry],
     collect: () => {
-      gauge.reset();
-      for (const { metadata, status } of caches.backups.values()) {
-        const now = status === undefined ? undefined : value(status);
-        if (now !== undefined) gauge.set({ namespace: metadata.namespace, name: metadata.name }, now);
-      }
+      for (const [kind, at] of lastHeard()) gauge.set({ kind }, Math.max(0, now() - at) / 1000);
     },
   });
 }

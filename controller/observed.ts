@@ -6,6 +6,7 @@ import type { Reason } from '../crds/rules/reasons.ts';
 import type { Schedule } from '../crds/rules/schedule.ts';
 import type { Finding } from '../crds/rules/validate.ts';
 import type { Backup, Job, KubeEvent, Lease, Pod } from './objects.ts';
+import type { FinishedRun } from './tally.ts';
 
 /** The state of whoever holds the lock of a backup's cluster. */
 export interface LockView {
@@ -81,15 +82,7 @@ export interface Draft {
   /** Why the claimed run's pod does not come to work, as long as it does not. */
   trouble: { reason: Reason; message: string } | undefined;
   /** Counted once the status with it stands. */
-  finished: Finished | undefined;
-}
-
-/** A run whose outcome this decision records. */
-export interface Finished {
-  outcome: 'Succeeded' | 'Failed' | 'Canceled';
-  reason: string;
-  /** From dump start to commit; undefined where no result says so. */
-  durationSeconds: number | undefined;
+  finished: FinishedRun | undefined;
 }
 
 export interface Decision {
@@ -99,7 +92,7 @@ export interface Decision {
   wakeAt: number | undefined;
   claims: boolean;
   full: boolean;
-  finished: Finished | undefined;
+  finished: FinishedRun | undefined;
 }
 
 /** Times in status have seconds, as Kubernetes writes them. */

@@ -1,22 +1,35 @@
 // A keyed work queue: a key is worked on by one worker at a time, is in line at most once, and comes back after failures ever later.
+import { Timers } from './timers.ts';
+import { ApiError } from './transport.ts';
 
-/** Waits after failures double from the first to the most. */
-const backoffMilliseconds = { first: 100, most: 60_000 };
-/** setTimeout fires at once beyond 2^31-1 ms; a look a day is soon enough. */
-const longestTimer = 86_400_000;
+/** Waits after failures double from the first to the most, which also bounds what a server may ask for. */
+const backoffMilliseconds = { first: 100, most: 300_000 };
 
 export type Work = (key: string) => Promise<number | undefined>;
+
+/** For who counts what the queue does. */
+export interface QueueEvents {
+  /** A key has come into line. */
+  added?: () => void;
+  /** A key will come back after a failure. */
+  retried?: () => void;
+  /** A key has left the line for a worker. */
+  waited?: (milliseconds: number) => void;
+}
 
 export class Queue {
   private readonly work: Work;
   private readonly failed: (key: string, error: unknown, waitMilliseconds: number) => void;
+  private readonly events: QueueEvents;
   private readonly now: () => number;
-  private readonly ready = new Set<string>();
+  /** Keys in line, with the time they came. */
+  private readonly ready = new Map<string, number>();
   private readonly running = new Set<string>();
   /** Keys that came in while they were worked on. */
   private readonly again = new Set<string>();
+  /** Failures in a row. A key that fails has a time to come back, so none stays here for good. */
   private readonly failures = new Map<string, number>();
-  private readonly timers = new Map<string, { at: number; timer: NodeJS.Timeout }>();
+  private readonly timers: Timers;
   private workers = 0;
   private readonly idle: (() => void)[] = [];
 
@@ -26,23 +39,34 @@ export class Queue {
   constructor(
     work: Work,
     failed: (key: string, error: unknown, waitMilliseconds: number) => void,
+    events: QueueEvents = {},
     now: () => number = () => Date.now(),
   ) {
     this.work = work;
     this.failed = failed;
+    this.events = events;
     this.now = now;
+    this.timers = new Timers((key) => this.add(key), now);
   }
 
+  /** Keys in line. Those for later and those in work are not. */
+  get depth(): number {
+    return this.ready.size;
+  }
+
+  /** Begins, or begins again after stop(): then every key has to be added. */
   start(workers: number): void {
     this.workers = workers;
     this.pump();
   }
 
-  /** Takes no more keys and resolves when those in work are done. */
+  /** Forgets all that waits and resolves when the keys in work are done. */
   async stop(): Promise<void> {
     this.workers = 0;
-    for (const { timer } of this.timers.values()) clearTimeout(timer);
     this.timers.clear();
+    this.ready.clear();
+    this.again.clear();
+    this.failures.clear();
     if (this.running.size > 0)
       await new Promise<void>((resolve) => {
         this.idle.push(resolve);
@@ -51,51 +75,59 @@ export class Queue {
 
   add(key: string): void {
     if (this.running.has(key)) this.again.add(key);
-    else this.ready.add(key);
+    else this.enter(key);
     this.pump();
   }
 
   /** Adds a key at a time, or sooner if it is in line for sooner. */
   addAt(key: string, at: number): void {
-    const known = this.timers.get(key);
-    if (known !== undefined && known.at <= at) return;
-    if (known !== undefined) clearTimeout(known.timer);
-    const wait = Math.min(Math.max(0, at - this.now()), longestTimer);
-    const timer = setTimeout(() => {
-      this.timers.delete(key);
-      this.add(key);
-    }, wait);
-    this.timers.set(key, { at, timer });
+    this.timers.set(key, at);
+  }
+
+  private enter(key: string): void {
+    if (this.ready.has(key)) return;
+    this.ready.set(key, this.now());
+    this.events.added?.();
   }
 
   private pump(): void {
     while (this.running.size < this.workers) {
-      const [key] = this.ready;
-      if (key === undefined) return;
+      const [first] = this.ready;
+      if (first === undefined) return;
+      const [key, since] = first;
       this.ready.delete(key);
       this.running.add(key);
+      this.events.waited?.(Math.max(0, this.now() - since));
       void this.run(key);
     }
   }
 
   private async run(key: string): Promise<void> {
     // What the key waits for is decided anew by this look.
-    clearTimeout(this.timers.get(key)?.timer);
     this.timers.delete(key);
     try {
       const at = await this.work(key);
       this.failures.delete(key);
       if (at !== undefined && this.workers > 0) this.addAt(key, at);
     } catch (error) {
-      const count = (this.failures.get(key) ?? 0) + 1;
-      this.failures.set(key, count);
-      const wait = Math.min(backoffMilliseconds.most, backoffMilliseconds.first * 2 ** Math.min(count - 1, 16));
-      this.failed(key, error, wait);
-      if (this.workers > 0) this.addAt(key, this.now() + wait);
+      this.retry(key, error);
     }
     this.running.delete(key);
-    if (this.again.delete(key)) this.ready.add(key);
+    if (this.again.delete(key)) this.enter(key);
     if (this.running.size === 0) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();
+  }
+
+  private retry(key: string, error: unknown): void {
+    const count = (this.failures.get(key) ?? 0) + 1;
+    const { first, most } = backoffMilliseconds;
+    const asked = error instanceof ApiError ? (error.retryAfter ?? 0) * 1000 : 0;
+    const wait = Math.min(most, Math.max(asked, first * 2 ** Math.min(count - 1, 16)));
+    this.failed(key, error, wait);
+    // Whoever starts the queue again adds every key anyway.
+    if (this.workers === 0) return;
+    this.failures.set(key, count);
+    this.addAt(key, this.now() + wait);
+    this.events.retried?.();
   }
 }

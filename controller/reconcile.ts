@@ -1,11 +1,13 @@
 // One look at one backup: observe, decide, apply, one status write.
-import { apply, event, type Means, Stale } from './apply.ts';
+import { apply, type Means, Stale } from './apply.ts';
 import type { Caches } from './caches.ts';
 import { decide } from './decide.ts';
+import type { Happening } from './events.ts';
 import type { Backup } from './objects.ts';
 import { observe } from './observe.ts';
-import type { Decision, Finished, Settings } from './observed.ts';
+import type { Decision, Settings } from './observed.ts';
 import { statusWrite } from './status.ts';
+import type { FinishedRun } from './tally.ts';
 import { ApiError } from './transport.ts';
 
 /** A conflict says that the cache is behind: look again soon, it is no failure. */
@@ -16,7 +18,11 @@ export interface World extends Means {
   caches: Caches;
   settings: Settings;
   /** Told of each outcome once, after it stands in status. */
-  finished: (backup: Backup, run: Finished) => void;
+  finished: (backup: Backup, run: FinishedRun) => void;
+  /** For people, after what it tells stands in status. */
+  tell: (backup: Backup, happening: Happening) => void;
+  /** The object is gone. */
+  forget: (key: string) => void;
 }
 
 /** @returns when to look again in ms, undefined when only a change can matter */
@@ -25,6 +31,7 @@ export async function reconcile(world: World, key: string): Promise<number | und
   const observed = await observe(caches, seats, kube, key, now());
   if (observed === undefined) {
     seats.waits(key, false);
+    if (!caches.backups.has(key)) world.forget(key);
     return undefined;
   }
   try {
@@ -51,6 +58,5 @@ async function store(world: World, backup: Backup, decision: Decision): Promise<
   const write = statusWrite(backup, decision);
   if (write !== undefined) await world.kube.putBackupStatus(write, decision.claims);
   if (decision.finished !== undefined) world.finished(backup, decision.finished);
-  for (const effect of decision.effects)
-    if (effect.kind === 'event') await event(world.kube, backup, effect, world.now());
+  for (const effect of decision.effects) if (effect.kind === 'event') world.tell(backup, effect);
 }

@@ -104,9 +104,9 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
   const said = `${reason ?? 'Unknown'}: ${message ?? ''}`;
   gateEnded(draft, outcome.outcome === 'Succeeded', claimed.jobUID, said);
   draft.finished = {
-    outcome: outcome.outcome,
-    reason: reason ?? '',
-    durationSeconds: success?.durationSeconds,
+    result: outcome.outcome,
+    ...(reason === undefined ? {} : { reason }),
+    ...(success === undefined ? {} : { durationSeconds: success.durationSeconds }),
   };
   announce(draft, outcome, claimed.jobName);
 }

@@ -1,6 +1,7 @@
 // The work queue: one worker a key, no key twice in line, ever longer waits after failures, and an end that waits for work.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Queue } from '../../controller/queue.ts';
+import { ApiError } from '../../controller/transport.ts';
 import { repeatedly } from '../crds/seeded.ts';
 
 beforeEach(() => vi.useFakeTimers());
@@ -10,6 +11,7 @@ afterEach(() => vi.useRealTimers());
 class Bench {
   readonly started: string[] = [];
   readonly failures: { key: string; wait: number }[] = [];
+  readonly counts = { added: 0, retried: 0, waited: [] as number[] };
   private readonly open = new Map<string, { end: (at?: number) => void; fail: (error: Error) => void }>();
   readonly queue = new Queue(
     (key) => {
@@ -20,6 +22,11 @@ class Bench {
       });
     },
     (key, _error, wait) => this.failures.push({ key, wait }),
+    {
+      added: () => (this.counts.added += 1),
+      retried: () => (this.counts.retried += 1),
+      waited: (milliseconds) => this.counts.waited.push(milliseconds),
+    },
   );
 
   get working(): string[] {
@@ -33,10 +40,10 @@ class Bench {
     await vi.advanceTimersByTimeAsync(0);
   }
 
-  async fail(key: string): Promise<void> {
+  async fail(key: string, error = new Error('no')): Promise<void> {
     const work = this.open.get(key);
     this.open.delete(key);
-    work?.fail(new Error('no'));
+    work?.fail(error);
     await vi.advanceTimersByTimeAsync(0);
   }
 }
@@ -184,6 +191,44 @@ describe('a key that fails', () => {
     expect(bench.failures.at(-1)?.wait).toBe(first);
   });
 
+  test('comes back within five minutes however often it failed', async () => {
+    const bench = new Bench();
+    bench.queue.start(1);
+    bench.queue.add('a');
+    for (let count = 0; count < 40; count++) {
+      await bench.fail('a');
+      await vi.advanceTimersByTimeAsync(300_000);
+    }
+    expect(bench.started).toHaveLength(41);
+  });
+
+  test.each([
+    [7, 7_000],
+    [0, 100],
+    [-3, 100],
+    [86_400, 300_000],
+  ])('because the server asks for %d s waits %d ms', async (retryAfter, wait) => {
+    const bench = new Bench();
+    bench.queue.start(1);
+    bench.queue.add('a');
+    await bench.fail('a', new ApiError('PUT /jobs', 429, 'too many requests', retryAfter));
+    expect(bench.failures).toEqual([{ key: 'a', wait }]);
+    await vi.advanceTimersByTimeAsync(wait - 1);
+    expect(bench.started).toEqual(['a']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(bench.started).toEqual(['a', 'a']);
+  });
+
+  test('is not put off by a wall clock that is set back', async () => {
+    const bench = new Bench();
+    bench.queue.start(1);
+    bench.queue.add('a');
+    await bench.fail('a');
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(bench.started).toEqual(['a', 'a']);
+  });
+
   test('does not hold up another', async () => {
     const bench = new Bench();
     bench.queue.start(1);
@@ -191,6 +236,30 @@ describe('a key that fails', () => {
     bench.queue.add('b');
     await bench.fail('a');
     expect(bench.working).toEqual(['b']);
+  });
+});
+
+describe('what is counted', () => {
+  test('is who comes into line, who comes back, how many wait and for how long', async () => {
+    const bench = new Bench();
+    for (const key of ['a', 'b', 'b']) bench.queue.add(key);
+    expect(bench.queue.depth).toBe(2);
+    await vi.advanceTimersByTimeAsync(40);
+    bench.queue.start(1);
+    expect(bench.queue.depth).toBe(1);
+    await vi.advanceTimersByTimeAsync(60);
+    bench.queue.add('a');
+    await bench.fail('a');
+    expect(bench.queue.depth).toBe(1);
+    expect(bench.counts).toEqual({ added: 3, retried: 1, waited: [40, 100] });
+  });
+
+  test('is no wait of less than nothing when the clock is set back', async () => {
+    const bench = new Bench();
+    bench.queue.add('a');
+    vi.setSystemTime(Date.now() - 3_600_000);
+    bench.queue.start(1);
+    expect(bench.counts.waited).toEqual([0]);
   });
 });
 
@@ -210,6 +279,28 @@ describe('the end', () => {
     expect(ended).toBe(2);
     expect(bench.started).toEqual(['a']);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('is one after which a start begins afresh, without old waits and failures', async () => {
+    const bench = new Bench();
+    bench.queue.start(1);
+    for (const key of ['a', 'b']) bench.queue.add(key);
+    for (let count = 0; count < 5; count++) {
+      await bench.fail('a');
+      await bench.end('b');
+      await vi.advanceTimersByTimeAsync(bench.failures.at(-1)?.wait ?? 0);
+    }
+    const stopped = bench.queue.stop();
+    await bench.fail('a');
+    await stopped;
+    expect(bench.queue.depth).toBe(0);
+    await vi.advanceTimersByTimeAsync(1_000_000);
+    bench.started.length = 0;
+    bench.queue.start(1);
+    expect(bench.started).toEqual([]);
+    bench.queue.add('a');
+    await bench.fail('a');
+    expect(bench.failures.at(-1)?.wait).toBe(bench.failures[0]?.wait);
   });
 
   test('comes at once when nothing goes on', async () => {
