@@ -1,6 +1,8 @@
 // HTTP to the API server: authentication of @kubernetes/client-node, JSON in and out, errors with their status. Nothing of dbbackup.
 import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node';
-import { type Dispatcher, fetch, type Response } from 'undici';
+import { fetch, type Response } from 'undici';
+import { Connections } from './connections.ts';
+import type { Lane, Limiter } from './limit.ts';
 
 /** The API server answered with an error. */
 export class ApiError extends Error {
@@ -24,6 +26,15 @@ export interface ApiRequest {
   contentType?: string;
   /** Gives the call up; plain calls have a limit of their own besides. */
   signal?: AbortSignal;
+  /** What the call is for: who goes first when there are too many. */
+  lane?: Lane;
+}
+
+/** What holds for all calls of one user of the transport. */
+export interface Use {
+  lane?: Lane;
+  /** Gives up the calls that are under way when it aborts; asked for anew with each call. */
+  signal?: () => AbortSignal;
 }
 
 /** No answer to a plain call within this is a failure: the server's own limit for it is 60 s. */
@@ -31,53 +42,120 @@ const callLimitMilliseconds = 65_000;
 
 export class Transport {
   private readonly config: KubeConfig;
-  constructor(config: KubeConfig) {
+  private readonly limiter: Limiter | undefined;
+  private readonly connections: Connections;
+  private readonly use: Use;
+
+  constructor(config: KubeConfig, limiter?: Limiter, connections = new Connections(), use: Use = {}) {
     this.config = config;
+    this.limiter = limiter;
+    this.connections = connections;
+    this.use = use;
+  }
+
+  /** The same transport, limits and connections included, for calls of one kind. */
+  for(use: Use): Transport {
+    return new Transport(this.config, this.limiter, this.connections, { ...this.use, ...use });
   }
 
   /** A call with a JSON answer. Throws ApiError for an answer of 300 or more, other errors when there is none. */
   async call<T>(request: ApiRequest): Promise<T> {
-    const limit = AbortSignal.timeout(callLimitMilliseconds);
-    const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal]);
-    const response = await this.send({ ...request, signal });
-    return (await response.json()) as T;
+    const end = new End([request.signal, this.use.signal?.()]);
+    try {
+      await this.limiter?.bucketOf(request.method).take(this.use.lane ?? request.lane ?? 'other', end.signal);
+      // Counts from here: to wait for our own limits is no failure of the server's.
+      end.within(callLimitMilliseconds);
+      const { response, failed } = await this.send({ ...request, signal: end.signal });
+      return (await response.json().catch(failed)) as T;
+    } finally {
+      end.forget();
+    }
   }
 
   /** A call whose answer comes a line at a time. */
   async *lines(request: ApiRequest): AsyncGenerator<string> {
-    const response = await this.send(request);
+    const { response, failed } = await this.send(request);
     const decoder = new TextDecoder();
     let rest = '';
-    for await (const chunk of response.body ?? []) {
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-      rest = parts.pop() ?? '';
-      for (const line of parts) if (line !== '') yield line;
+    try {
+      for await (const chunk of response.body ?? []) {
+        const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+        rest = parts.pop() ?? '';
+        for (const line of parts) if (line !== '') yield line;
+      }
+    } catch (error) {
+      failed(error);
     }
   }
 
-  private async send(request: ApiRequest): Promise<Response> {
+  /** Gives the answer's head, and whom to tell when its body fails. */
+  private async send(request: ApiRequest): Promise<{ response: Response; failed: (error: unknown) => never }> {
     const server = this.config.getCurrentCluster()?.server;
     if (server === undefined) throw new Error('call the API server: no current cluster: check the kubeconfig');
     const url = new URL(server.replace(/\/$/, '') + request.path);
     for (const [key, value] of Object.entries(request.query ?? {})) url.searchParams.set(key, value);
     const context = new RequestContext(url.toString(), HttpMethod.GET);
     await this.config.applySecurityAuthentication(context);
-    const dispatcher = context.getDispatcher() as unknown as Dispatcher | undefined;
+    const dispatcher = this.connections.for(context);
+    const failed = (error: unknown): never => {
+      this.connections.failed(dispatcher);
+      throw error;
+    };
     const response = await fetch(url, {
       method: request.method,
-      headers: {
-        ...context.getHeaders(),
-        'User-Agent': 'dbbackup-controller',
-        Accept: 'application/json',
-        ...(request.body === undefined ? {} : { 'Content-Type': contentType(request) }),
-      },
+      headers: headersOf(context, request),
       ...(dispatcher === undefined ? {} : { dispatcher }),
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
-    });
-    if (response.status >= 300) throw await apiError(request, response);
-    return response;
+    }).catch(failed);
+    if (response.status < 300) return { response, failed };
+    // Certificates that have run out are found out here.
+    if (response.status === 401) this.connections.failed(dispatcher);
+    const error = await apiError(request, response);
+    if (error.retryAfter !== undefined && (error.status === 429 || error.status === 503))
+      this.limiter?.bucketOf(request.method).pause(error.retryAfter * 1000);
+    throw error;
   }
+}
+
+/** The signal of one call. AbortSignal.any and timeout would do, but what they make lives on for all of the time limit after the call. */
+class End {
+  private readonly controller = new AbortController();
+  private readonly given: AbortSignal[];
+  private timer: NodeJS.Timeout | undefined;
+  private readonly abort = (event: Event): void => this.controller.abort((event.target as AbortSignal).reason);
+
+  constructor(given: (AbortSignal | undefined)[]) {
+    this.given = given.filter((signal) => signal !== undefined);
+    for (const signal of this.given) {
+      if (signal.aborted) this.controller.abort(signal.reason);
+      signal.addEventListener('abort', this.abort);
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  within(milliseconds: number): void {
+    this.timer = setTimeout(() => {
+      this.controller.abort(new Error(`no answer within ${milliseconds / 1000} s`));
+    }, milliseconds);
+  }
+
+  forget(): void {
+    clearTimeout(this.timer);
+    for (const signal of this.given) signal.removeEventListener('abort', this.abort);
+  }
+}
+
+function headersOf(context: RequestContext, request: ApiRequest): Record<string, string> {
+  return {
+    ...context.getHeaders(),
+    'User-Agent': 'dbbackup-controller',
+    Accept: 'application/json',
+    ...(request.body === undefined ? {} : { 'Content-Type': contentType(request) }),
+  };
 }
 
 function contentType(request: ApiRequest): string {
