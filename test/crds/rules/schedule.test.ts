@@ -37,12 +37,13 @@ describe('the next window', () => {
     ['59 * 31 12 *', 'Antarctica/Troll'],
   ])('of %s in %s takes few looks at the zone, near a change of the clock too', (text, zone) => {
     const schedule = scheduleOf(text, zone);
-    const looks = vi.spyOn(Intl.DateTimeFormat.prototype, 'formatToParts');
+    const looks = vi.spyOn(Intl.DateTimeFormat.prototype, 'format', 'get');
     for (const from of [start, Date.UTC(2024, 2, 31, 0, 59), Date.UTC(2024, 9, 27, 1), Date.UTC(2011, 11, 30)]) {
       looks.mockClear();
       schedule.next(from);
       // An hour that is repeated holds 60 windows that are passed over, at four looks each, and finding a change takes 18.
       expect(looks.mock.calls.length).toBeLessThan(300);
+      expect(looks.mock.calls.length).toBeGreaterThan(0);
     }
   });
 });
