@@ -2,28 +2,21 @@
 // It survives resets, 410, 429, 503, a stream that goes silent and handlers that throw; only stop() ends it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { adoptSpec, type Cached, keepAll } from './keep.ts';
 import type { WatchedKind } from './kube.ts';
-import type { Meta } from './objects.ts';
+import { type Patience, usual, waitAfter } from './patience.ts';
 import { ApiError, type Transport } from './transport.ts';
 
 /** Objects a list page; the server's own default for controllers. */
 const pageSize = 500;
-/** The server ends a watch after this; it is then opened again where it was. */
+/** The server ends a watch after this and up to twice as long, so that not all end at once; it is then opened again where it was. */
 const watchSeconds = 300;
-export interface Patience {
-  /** The server sends a bookmark about every minute; silence beyond this is a dead connection. */
-  silence: number;
-  /** A watch that ends sooner is not opened again before this has passed. */
-  quickClose: number;
-  /** Waits after failures double from the first to the most. */
-  first: number;
-  most: number;
-  /** The server may ask for more than that, up to this. */
-  asked: number;
-}
 
-/** All in milliseconds. */
-const usual: Patience = { silence: 120_000, quickClose: 1_000, first: 800, most: 30_000, asked: 300_000 };
+export interface ReflectorOptions<T> {
+  /** What is cached of an object; without it all but managedFields. */
+  keep?: (object: T) => T;
+  patience?: Partial<Patience>;
+}
 
 interface WatchEvent<T> {
   type: string;
@@ -35,14 +28,17 @@ interface ListPage<T> {
   items: T[];
 }
 
-export class Reflector<T extends { metadata: Meta }> {
+export class Reflector<T extends Cached> {
   readonly items = new Map<string, T>();
   private readonly transport: Transport;
   private readonly kind: WatchedKind;
   private readonly changed: (object: T) => void;
   private readonly log: Logger;
+  private readonly keep: (object: T) => T;
   private readonly patience: Patience;
   private readonly stopped = new AbortController();
+  private listBegan = Number.NEGATIVE_INFINITY;
+  private heard: number | undefined;
   private listed: (() => void) | undefined;
   /** Resolves after the first whole list. */
   readonly synced: Promise<void>;
@@ -52,9 +48,10 @@ export class Reflector<T extends { metadata: Meta }> {
     kind: WatchedKind,
     log: Logger,
     changed: (object: T) => void,
-    patience: Patience = usual,
+    { keep = keepAll, patience = {} }: ReflectorOptions<T> = {},
   ) {
-    this.patience = patience;
+    this.keep = keep;
+    this.patience = { ...usual, ...patience };
     this.transport = transport;
     this.kind = kind;
     this.log = log;
@@ -64,12 +61,26 @@ export class Reflector<T extends { metadata: Meta }> {
     });
   }
 
+  /** When the server last said anything, a bookmark included: wall time in ms, undefined before the first word. */
+  get lastEventAt(): number | undefined {
+    return this.heard;
+  }
+
   stop(): void {
     this.stopped.abort();
   }
 
   /** Runs until stop(). Never rejects. */
   async run(): Promise<void> {
+    const resync = setInterval(() => {
+      for (const item of this.items.values()) this.tell(item);
+    }, this.patience.resync);
+    await this.pause(this.byChance());
+    await this.follow();
+    clearInterval(resync);
+  }
+
+  private async follow(): Promise<void> {
     let version: string | undefined;
     let failures = 0;
     while (!this.stopped.signal.aborted) {
@@ -80,7 +91,7 @@ export class Reflector<T extends { metadata: Meta }> {
         failures = 0;
         // A server that closes at once must not be asked in a tight loop.
         const { quickClose } = this.patience;
-        if (Date.now() - opened < quickClose) await this.pause(quickClose);
+        await this.pause(this.byChance() + (Date.now() - opened < quickClose ? quickClose : 0));
       } catch (error) {
         if (this.stopped.signal.aborted) return;
         // Whatever happened, a fresh list puts it right; only a closed connection may go on from where it was.
@@ -100,7 +111,13 @@ export class Reflector<T extends { metadata: Meta }> {
     await sleep(milliseconds, undefined, { signal: this.stopped.signal }).catch(() => undefined);
   }
 
+  private byChance(): number {
+    return Math.random() * this.patience.spread;
+  }
+
   private async list(): Promise<string> {
+    await this.pause(Math.max(0, this.listBegan + this.patience.listEvery - performance.now()));
+    this.listBegan = performance.now();
     const fresh = new Map<string, T>();
     let token: string | undefined;
     let version = '';
@@ -111,7 +128,8 @@ export class Reflector<T extends { metadata: Meta }> {
         signal: this.stopped.signal,
         query: { ...this.selector(), limit: String(pageSize), ...(token === undefined ? {} : { continue: token }) },
       });
-      for (const item of page.items) fresh.set(keyOf(item), item);
+      this.heard = Date.now();
+      for (const item of page.items) fresh.set(keyOf(item), this.kept(item));
       version = page.metadata.resourceVersion;
       token = page.metadata.continue === '' ? undefined : page.metadata.continue;
     } while (token !== undefined);
@@ -137,7 +155,7 @@ export class Reflector<T extends { metadata: Meta }> {
         watch: 'true',
         allowWatchBookmarks: 'true',
         resourceVersion: version,
-        timeoutSeconds: String(watchSeconds),
+        timeoutSeconds: String(Math.round(watchSeconds * (1 + Math.random()))),
       };
       for await (const line of this.transport.lines({ method: 'GET', path: this.kind.path, query, signal })) {
         clearTimeout(timer);
@@ -154,12 +172,18 @@ export class Reflector<T extends { metadata: Meta }> {
     const { type, object } = event;
     if (type === 'ERROR')
       throw new ApiError(`watch ${this.kind.name}`, object.code ?? 500, object.message ?? 'error event');
+    this.heard = Date.now();
     if (type !== 'BOOKMARK') {
-      if (type === 'DELETED') this.items.delete(keyOf(object));
-      else this.items.set(keyOf(object), object);
-      this.tell(object);
+      const item = this.kept(object);
+      if (type === 'DELETED') this.items.delete(keyOf(item));
+      else this.items.set(keyOf(item), item);
+      this.tell(item);
     }
     return object.metadata.resourceVersion;
+  }
+
+  private kept(object: T): T {
+    return adoptSpec(this.items.get(keyOf(object)), this.keep(object));
   }
 
   private tell(object: T): void {
@@ -177,13 +201,4 @@ export class Reflector<T extends { metadata: Meta }> {
 
 export function keyOf(object: { metadata: { namespace?: string; name: string } }): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
-}
-
-/** Milliseconds to wait after a failure: what the server asks for within reason, else doubling with jitter. */
-function waitAfter(error: unknown, failures: number, { first, most, asked }: Patience): number {
-  if (error instanceof ApiError && error.retryAfter !== undefined)
-    return Math.min(asked, Math.max(first, error.retryAfter * 1000));
-  if (error instanceof ApiError && error.status === 410 && failures === 1) return Math.min(50, first);
-  const limit = Math.min(most, first * 2 ** Math.min(failures - 1, 10));
-  return limit / 2 + (Math.random() * limit) / 2;
 }

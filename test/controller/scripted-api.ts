@@ -7,12 +7,23 @@ import { Transport } from '../../controller/transport.ts';
 export type Answer = (response: ServerResponse, query: URLSearchParams) => void;
 
 export interface Item {
-  metadata: { name: string; namespace: string; uid: string; resourceVersion: string; creationTimestamp: string };
+  metadata: {
+    name: string;
+    namespace: string;
+    uid: string;
+    resourceVersion: string;
+    creationTimestamp: string;
+    generation?: number;
+  };
+  spec?: object;
 }
 
-export function item(name: string, resourceVersion = '1'): Item {
+export function item(name: string, resourceVersion = '1', more: { spec?: object; generation?: number } = {}): Item {
+  const { spec, ...rest } = more;
+  const creationTimestamp = '2025-03-27T01:00:00Z';
   return {
-    metadata: { name, namespace: 'shop', uid: name, resourceVersion, creationTimestamp: '2025-03-27T01:00:00Z' },
+    metadata: { name, namespace: 'shop', uid: name, resourceVersion, creationTimestamp, ...rest },
+    ...(spec === undefined ? {} : { spec }),
   };
 }
 

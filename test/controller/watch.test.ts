@@ -2,12 +2,22 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { WatchedKind } from '../../controller/kube.ts';
+import type { Patience } from '../../controller/patience.ts';
 import type { Transport } from '../../controller/transport.ts';
-import { type Patience, Reflector } from '../../controller/watch.ts';
+import { Reflector, type ReflectorOptions } from '../../controller/watch.ts';
 import { type Answer, bookmark, events, type Item, item, page, ScriptedApi, status } from './scripted-api.ts';
 
 const kind: WatchedKind = { name: 'jobs', path: '/apis/batch/v1/jobs', labelSelector: 'managed=yes' };
-const brief: Patience = { silence: 10_000, quickClose: 10, first: 10, most: 40, asked: 60_000 };
+const brief: Patience = {
+  silence: 10_000,
+  quickClose: 10,
+  first: 10,
+  most: 40,
+  asked: 60_000,
+  listEvery: 10,
+  spread: 0,
+  resync: 3_600_000,
+};
 const silent: Answer = events([], 'silence');
 const expired = { type: 'ERROR', object: { kind: 'Status', code: 410, message: 'too old resource version' } };
 
@@ -25,8 +35,15 @@ afterEach(async () => {
   api.stop();
 });
 
-function follow(changed: (object: Item) => void = () => undefined, patience: Partial<Patience> = {}): Reflector<Item> {
-  const reflector = new Reflector<Item>(transport, kind, pino({ level: 'silent' }), changed, { ...brief, ...patience });
+function follow(
+  changed: (object: Item) => void = () => undefined,
+  patience: Partial<Patience> = {},
+  options: ReflectorOptions<Item> = {},
+): Reflector<Item> {
+  const reflector = new Reflector<Item>(transport, kind, pino({ level: 'silent' }), changed, {
+    ...options,
+    patience: { ...brief, ...patience },
+  });
   const running = reflector.run();
   stop = async () => {
     reflector.stop();
@@ -195,6 +212,75 @@ describe('a watch', () => {
   });
 });
 
+describe('what is cached', () => {
+  test('is what is kept of an object, and that is told', async () => {
+    const named = (object: Item): Item => ({ ...object, spec: { name: object.metadata.name } });
+    api
+      .will('list', page([item('a', '1', { spec: { large: true } })], '10'))
+      .will('watch', events([{ type: 'ADDED', object: item('b', '11') }], 'silence'));
+    const told: (object | undefined)[] = [];
+    const reflector = follow((object) => told.push(object.spec), {}, { keep: named });
+    await until(() => expect(told).toEqual([{ name: 'a' }, { name: 'b' }]));
+    expect(reflector.items.get('shop/b')?.spec).toEqual({ name: 'b' });
+  });
+
+  test('is without the list of who wrote which field', async () => {
+    const written = item('a');
+    Object.assign(written.metadata, { managedFields: [{ manager: 'kubectl' }] });
+    api.will('list', page([written], '10')).will('watch', silent);
+    const reflector = follow();
+    await reflector.synced;
+    expect(reflector.items.get('shop/a')).toEqual(item('a'));
+  });
+
+  test('has one spec object for as long as the spec says the same, over events and lists', async () => {
+    const orders = (version: string, generation = 1, host = 'db') =>
+      item('a', version, { generation, spec: { database: { host } } });
+    api
+      .will('list', page([orders('1')], '10'), page([orders('12')], '20'))
+      .will(
+        'watch',
+        events([{ type: 'MODIFIED', object: orders('11') }], 'reset'),
+        events([{ type: 'MODIFIED', object: orders('21', 2, 'other') }], 'silence'),
+      );
+    const specs: (object | undefined)[] = [];
+    const reflector = follow((object) => specs.push(object.spec));
+    await until(() => expect(specs).toHaveLength(4));
+    expect(new Set(specs.slice(0, 3)).size).toBe(1);
+    expect(reflector.items.get('shop/a')?.spec).toEqual({ database: { host: 'other' } });
+  });
+
+  test('is told again from time to time without a question to the server', async () => {
+    api.will('list', page([item('a'), item('b')], '10')).will('watch', silent);
+    const told: string[] = [];
+    follow(({ metadata }) => told.push(metadata.name), { resync: 20 });
+    await until(() => expect(told.slice(0, 6)).toEqual(['a', 'b', 'a', 'b', 'a', 'b']));
+    await until(() => expect(api.requests).toHaveLength(2));
+  });
+});
+
+describe('the last sign of life', () => {
+  test('is the last page, event or bookmark', async () => {
+    const open: ((line: object) => void)[] = [];
+    api.will('list', page([item('a')], '10')).will('watch', (response) => {
+      response.writeHead(200);
+      open.push((line) => void response.write(`${JSON.stringify(line)}\n`));
+    });
+    const reflector = follow();
+    expect(reflector.lastEventAt).toBeUndefined();
+    let last = Date.now();
+    await reflector.synced;
+    expect(reflector.lastEventAt).toBeGreaterThanOrEqual(last);
+    await until(() => expect(open).toHaveLength(1));
+    for (const line of [bookmark('11'), { type: 'MODIFIED', object: item('a', '12') }]) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      last = Date.now();
+      open[0]?.(line);
+      await until(() => expect(reflector.lastEventAt).toBeGreaterThanOrEqual(last));
+    }
+  });
+});
+
 describe('a server in trouble is not asked in a tight loop', () => {
   const gaps = (requests: readonly { at: number }[]): number[] =>
     requests.slice(1).map(({ at }, index) => at - (requests[index]?.at ?? 0));
@@ -212,6 +298,32 @@ describe('a server in trouble is not asked in a tight loop', () => {
     follow(undefined, { first: 60, most: 60 });
     await until(() => expect(api.of('watch').length).toBeGreaterThan(4));
     for (const gap of gaps(api.of('watch'))) expect(gap).toBeGreaterThan(25);
+  });
+
+  test.each([
+    ['watch', [page([], '10')], [events([expired])]],
+    ['continue token', [page([item('a')], '10', 'next'), status(410)], [silent]],
+  ] as [string, Answer[], Answer[]][])(
+    'when every %s is too old: a list now and then',
+    async (_name, lists, watches) => {
+      let next = 0;
+      api.will('list', (response, query) => lists[next++ % lists.length]?.(response, query)).will('watch', ...watches);
+      follow(undefined, { first: 1, most: 1, listEvery: 60 });
+      const begun = (): typeof api.requests => api.of('list').filter(({ query }) => !query.has('continue'));
+      await until(() => expect(begun().length).toBeGreaterThan(4));
+      for (const gap of gaps(begun())) expect(gap).toBeGreaterThan(50);
+    },
+  );
+
+  test('when it comes back: the first list and each next watch come at a time by chance', async () => {
+    const chance = vi.spyOn(Math, 'random').mockReturnValue(1);
+    api.will('list', page([], '10')).will('watch', events([]));
+    const began = performance.now();
+    follow(undefined, { spread: 100, quickClose: 0 });
+    await until(() => expect(api.of('watch').length).toBeGreaterThan(2));
+    chance.mockRestore();
+    expect((api.of('list')[0]?.at ?? 0) - began).toBeGreaterThan(90);
+    for (const gap of gaps(api.of('watch'))) expect(gap).toBeGreaterThan(90);
   });
 
   test('when it asks to wait: it is given that time', async () => {
