@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { Caches } from './caches.ts';
+import { Clock } from './clock.ts';
 import { Events } from './events.ts';
 import { kubeOf, type WatchedKind, watched } from './kube.ts';
 import { lead } from './leader.ts';
@@ -32,7 +33,8 @@ const options = readOptions(
 const log = pino({ level: options.logLevel, base: { program: 'controller', version: release } });
 const config = new KubeConfig();
 config.loadFromDefault();
-const transport = new Transport(config);
+const clock = new Clock(options.maxClockSkewSeconds * 1000);
+const transport = new Transport(config).for({ heard: (date, askedAt) => clock.heard(date, askedAt) });
 const kube = kubeOf(transport);
 const stopping = new AbortController();
 
@@ -44,17 +46,17 @@ const pods = follow<Pod>(watched.pods, (pod) => wiring.podTold(pod));
 const leases = follow<Lease>(watched.leases, (lease) => wiring.leaseTold(lease));
 const reflectors = [backups, jobs, pods, leases];
 const caches = new Caches({ backups: backups.items, jobs: jobs.items, pods: pods.items, leases: leases.items });
-const seats = new Seats(caches, options, () => Date.now());
+const seats = new Seats(caches, options, () => clock.now());
 const wiring: Wiring = new Wiring(caches, seats, (key) => queue.add(key));
 const metrics = metricsOf(caches, { queueDepth: () => queue.depth });
-const events = new Events(kube, { instance: options.identity, now: () => new Date(), dropped: metrics.eventDropped });
+const events = new Events(kube, { instance: options.identity, now: () => new Date(clock.now()), dropped: metrics.eventDropped });
 
 const world: Omit<World, 'settings'> = {
   caches,
   seats,
   kube,
-  now: () => new Date(),
-  finished: metrics.runFinished,
+  now: () => new Date(clock.now()),
+  finished: (backup, run) => metrics.runFinished(backup, run),
   tell: (backup, happening) => void events.record(backup, happening),
   forget: (key) => {
     const [namespace = '', name = ''] = key.split('/');
@@ -75,6 +77,7 @@ const queue = new Queue(
     log.error({ key, error: String(error), waitMilliseconds }, 'reconcile failed');
   },
   { ...metrics.queue, waited: (milliseconds) => metrics.queue.waited(milliseconds / 1000) },
+  () => clock.now(),
 );
 
 let ready = false;

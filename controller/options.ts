@@ -10,6 +10,7 @@ export interface Options {
   maxRunning: number;
   maxRunningPerNamespace: number;
   workers: number;
+  maxClockSkewSeconds: number;
   healthPort: number;
   metricsPort: number;
   logLevel: string;
@@ -48,6 +49,10 @@ export function readOptions(args: string[], defaults: OptionDefaults, version: s
     .option('max-running', number(20, 'backups that run at a time, overall'))
     .option('max-running-per-namespace', number(5, 'backups that run at a time, in one namespace'))
     .option('workers', number(4, 'backups that are looked at at a time'))
+    .option(
+      'max-clock-skew-seconds',
+      number(300, "how far the clock may be from the API server's before that is followed instead, 0 for never"),
+    )
     .option('health-port', number(8081, 'port of /healthz and /readyz, 0 for none'))
     .option('metrics-port', number(8080, 'port of /metrics, 0 for none'))
     .option('log-level', {
@@ -62,6 +67,9 @@ export function readOptions(args: string[], defaults: OptionDefaults, version: s
       for (const key of ['start-timeout-seconds', 'max-running', 'max-running-per-namespace', 'workers'] as const)
         if (!Number.isInteger(read[key]) || read[key] < 1)
           throw new Error(`--${key} ${read[key]}: must be a whole number of at least 1`);
+      const skew = read['max-clock-skew-seconds'];
+      if (!Number.isInteger(skew) || skew < 0)
+        throw new Error(`--max-clock-skew-seconds ${skew}: must be a whole number, 0 for never`);
       return true;
     })
     .fail((message, error, parser) => {

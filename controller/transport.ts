@@ -33,6 +33,8 @@ export interface ApiRequest {
 /** What holds for all calls of one user of the transport. */
 export interface Use {
   lane?: Lane;
+  /** Told of the time that each answer carries, and the steady time at which it was asked for. */
+  heard?: (date: string | null, askedAt: number) => void;
   /** Gives up the calls that are under way when it aborts; asked for anew with each call. */
   signal?: () => AbortSignal;
 }
@@ -101,6 +103,7 @@ export class Transport {
       this.connections.failed(dispatcher);
       throw error;
     };
+    const askedAt = performance.now();
     const response = await fetch(url, {
       method: request.method,
       headers: headersOf(context, request),
@@ -108,6 +111,7 @@ export class Transport {
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
     }).catch(failed);
+    this.use.heard?.(response.headers.get('date'), askedAt);
     if (response.status < 300) return { response, failed };
     // Certificates that have run out are found out here.
     if (response.status === 401) this.connections.failed(dispatcher);
