@@ -58,7 +58,7 @@ interface Commands {
 
 const refused: Finder = (backup, now, { flags }) => {
   const ready = findCondition(backup.status?.conditions, 'Ready');
-  if (ready?.status !== 'False') return undefined;
+  if (ready?.status !== 'False' || ready.reason.startsWith('Gate')) return undefined;
   return {
     tone: 'bad',
     sentence: `No backup is taken (${ready.reason}): ${impact(backup, now)}.`,
@@ -77,15 +77,29 @@ const unobserved: Finder = (backup, now, { flags }) => {
   };
 };
 
+/** A change in Git that wants a backup before it. While its run goes on, that is what is said. */
+const gated: Finder = (backup, now, { flags, plugin }) => {
+  const ready = findCondition(backup.status?.conditions, 'Ready');
+  if (ready?.status !== 'False' || !ready.reason.startsWith('Gate')) return undefined;
+  const isPending = ready.reason === 'GatePending';
+  return {
+    tone: isPending ? 'waiting' : 'bad',
+    sentence: `A change ${isPending ? 'waits for the backup before it' : 'is held back: the backup before it failed'} (${ready.reason}): ${impact(backup, now)}.`,
+    ...explained(ready.reason, ready.message),
+    next: isPending ? `kubectl get databasebackup ${backup.metadata.name}${flags} --watch` : plugin('trigger --wait'),
+  };
+};
+
+const hows = { Schedule: 'scheduled', Manual: 'manual', Gate: 'gate' } as const;
+
 const running: Finder = (backup, now, { flags }) => {
   const run = backup.status?.run;
   if (run === undefined || run.outcome !== undefined) return undefined;
   const since = timeOf(run.claimedAt);
-  const how = run.trigger === 'Manual' ? 'manual' : 'scheduled';
   const length = since === undefined ? '' : ` for ${span(now.getTime() - since.getTime())}`;
   return {
     tone: 'waiting',
-    sentence: `A ${how} backup has been running${length}: ${impact(backup, now)}.`,
+    sentence: `A ${hows[run.trigger]} backup has been running${length}: ${impact(backup, now)}.`,
     next: `kubectl logs job/${run.jobName} --container ${containers.executor} --follow${flags}`,
   };
 };
@@ -123,19 +137,23 @@ const working: Finder = (backup, now, { plugin }) => ({
 });
 
 /** In order of what a person must know first; the last one always finds. */
-const finders: readonly Finder[] = [refused, unobserved, running, failing, empty, working];
+const finders: readonly Finder[] = [refused, unobserved, running, gated, failing, empty, working];
 
 function notesOf(backup: DatabaseBackup): string[] {
   const { metadata, spec, status } = backup;
   const locked = findCondition(status?.conditions, 'Locked');
   const retained = findCondition(status?.conditions, 'Retained');
+  const shared = findCondition(status?.conditions, 'PlaceShared');
+  const ready = findCondition(status?.conditions, 'Ready');
   const observed = status?.observedGeneration ?? -1;
   return [
     ...(locked?.status === 'True' ? [`waiting for the lock: ${locked.message}`] : []),
     ...(pendingToken(backup) === undefined ? [] : ['a manual backup was asked for and has not started']),
-    ...(spec.suspend === true ? ['the schedule is suspended: only manual backups run'] : []),
+    ...(spec.suspend === true ? ['the schedule is suspended: only manual backups and those of the gate run'] : []),
     ...(spec.schedule === undefined ? ['there is no schedule: only manual backups run'] : []),
     ...(retained?.status === 'False' ? [`old snapshots were not deleted: ${retained.message}`] : []),
+    ...(shared?.status === 'True' ? [`the place in storage is shared: ${shared.message}`] : []),
+    ...(ready?.reason === 'GateOverridden' ? [`a change was let pass without its backup: ${ready.message}`] : []),
     ...((status?.missedWindows ?? 0) > 0 ? [`${status?.missedWindows} windows did not run`] : []),
     ...(observed >= 0 && (metadata.generation ?? 0) > observed
       ? ['the newest change of the spec is not in effect yet']

@@ -54,6 +54,56 @@ const cases: [string, Overrides, object][] = [
     },
   ],
   [
+    'held by a gate',
+    { status: { ...healthy, conditions: [condition('Ready', 'False', 'GatePending', 'Waiting for a backup.')] } },
+    {
+      tone: 'waiting',
+      sentence: 'A change waits for the backup before it (GatePending): the newest restorable snapshot is 26 h old.',
+      message: 'Waiting for a backup.',
+      next: 'kubectl get databasebackup orders -n shop --context prod --watch',
+      notes: [],
+    },
+  ],
+  [
+    'blocked by a gate that failed',
+    {
+      status: {
+        ...healthy,
+        conditions: [condition('Ready', 'False', 'GateFailed', 'the backup failed. Fix: take one')],
+      },
+    },
+    {
+      tone: 'bad',
+      sentence:
+        'A change is held back: the backup before it failed (GateFailed): the newest restorable snapshot is 26 h old.',
+      message: 'the backup failed.',
+      fix: 'take one',
+      next: 'kubectl dbbackup trigger orders --wait -n shop --context prod',
+      notes: [],
+    },
+  ],
+  [
+    'past a gate that was overridden, in a place that is shared',
+    {
+      status: {
+        ...healthy,
+        conditions: [
+          condition('Ready', 'True', 'GateOverridden', 'onFailure is Allow'),
+          condition('PlaceShared', 'True', 'OtherBackup', 'another writes there'),
+        ],
+      },
+    },
+    {
+      tone: 'good',
+      sentence: 'Backups work: the newest restorable snapshot is 26 h old.',
+      next: 'kubectl dbbackup restore-locate orders -n shop --context prod',
+      notes: [
+        'the place in storage is shared: another writes there',
+        'a change was let pass without its backup: onFailure is Allow',
+      ],
+    },
+  ],
+  [
     'failed once',
     { status: failed },
     {
@@ -130,7 +180,7 @@ it('notes whatever else holds', () => {
   expect(situation(object, now, '').notes).toEqual([
     'waiting for the lock: held by job x since 01:00',
     'a manual backup was asked for and has not started',
-    'the schedule is suspended: only manual backups run',
+    'the schedule is suspended: only manual backups and those of the gate run',
     'there is no schedule: only manual backups run',
     'old snapshots were not deleted: AccessDenied',
     '2 windows did not run',
