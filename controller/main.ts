@@ -49,7 +49,11 @@ const caches = new Caches({ backups: backups.items, jobs: jobs.items, pods: pods
 const seats = new Seats(caches, options, () => clock.now());
 const wiring: Wiring = new Wiring(caches, seats, (key) => queue.add(key));
 const metrics = metricsOf(caches, { queueDepth: () => queue.depth });
-const events = new Events(kube, { instance: options.identity, now: () => new Date(clock.now()), dropped: metrics.eventDropped });
+const events = new Events(kube, {
+  instance: options.identity,
+  now: () => new Date(clock.now()),
+  dropped: metrics.eventDropped,
+});
 
 const world: Omit<World, 'settings'> = {
   caches,

@@ -2,8 +2,9 @@
 // its spec changes seldom: the cache keeps the same spec object for as long as the generation is the same.
 import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
 import { specHash } from '../crds/rules/names.ts';
-import { parseSchedule, type Schedule } from '../crds/rules/schedule.ts';
+import type { Schedule } from '../crds/rules/schedule.ts';
 import { type Finding, validate } from '../crds/rules/validate.ts';
+import { rememberedSchedule } from './windows.ts';
 
 interface Derived {
   /** Of which object: H is seeded by it, rules look at its name. */
@@ -27,7 +28,7 @@ export function derived(backup: DatabaseBackup): Derived {
   const schedule =
     spec.schedule === undefined || findings.length > 0
       ? undefined
-      : parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
+      : rememberedSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
   const now = { key, findings, schedule, digests: new Map() };
   known.set(spec, now);
   return now;

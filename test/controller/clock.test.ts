@@ -22,14 +22,17 @@ describe('the time', () => {
     expect(clock.now()).toBe(real + off);
   });
 
-  test.each([hour, -hour, -real, Date.parse('2100-01-01') - real])('is the API server’s when ours is off by %d ms', (off) => {
-    const { source, server, state } = machine(off);
-    const clock = new Clock(5 * minute, source);
-    clock.heard(server(), state.steady);
-    expect(clock.isWrong).toBe(true);
-    expect(Math.abs(clock.now() - real)).toBeLessThanOrEqual(500);
-    expect(Math.abs(clock.ahead - off)).toBeLessThanOrEqual(500);
-  });
+  test.each([hour, -hour, -real, Date.parse('2100-01-01') - real])(
+    'is the API server’s when ours is off by %d ms',
+    (off) => {
+      const { source, server, state } = machine(off);
+      const clock = new Clock(5 * minute, source);
+      clock.heard(server(), state.steady);
+      expect(clock.isWrong).toBe(true);
+      expect(Math.abs(clock.now() - real)).toBeLessThanOrEqual(500);
+      expect(Math.abs(clock.ahead - off)).toBeLessThanOrEqual(500);
+    },
+  );
 
   test('goes on when the clock is set in between, before the API server is heard again', () => {
     const { source, server, state } = machine(0);
