@@ -10,7 +10,9 @@ export interface Cached {
 
 /** The names of a type's fields. One that objects.ts gains has to be named here too, or this does not compile. */
 type Names<T> = { [K in keyof Required<T>]: true };
-const jobSpec: Names<Job['spec']> = { suspend: true, activeDeadlineSeconds: true };
+const jobSpec: Names<Job['spec']> = { suspend: true, activeDeadlineSeconds: true, template: true };
+type Container = NonNullable<NonNullable<NonNullable<Job['spec']['template']>['spec']>['containers']>[number];
+const containerFields: Names<Container> = { name: true, image: true };
 const podSpec: Names<NonNullable<Pod['spec']>> = { nodeName: true };
 
 /** All but the list of who wrote which field; a write without it leaves the server's as it is. */
@@ -20,7 +22,9 @@ export function keepAll<T extends Cached>(object: T): T {
 }
 
 export function keepJob(job: Job): Job {
-  return { ...keepAll(job), spec: only(job.spec, jobSpec) };
+  const { template, ...spec } = only(job.spec, jobSpec);
+  const containers = template?.spec?.containers?.map((container) => only(container, containerFields));
+  return { ...keepAll(job), spec: { ...spec, ...(containers && { template: { spec: { containers } } }) } };
 }
 
 export function keepPod(pod: Pod): Pod {

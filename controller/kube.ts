@@ -66,11 +66,17 @@ export function kubeOf(transport: Transport): Kube {
       (await transport.call<{ metadata: { uid: string } }>({ method: 'GET', path: '/api/v1/namespaces/kube-system' }))
         .metadata.uid,
     getBackup: (namespace, name) => find(`${backups(namespace)}/${name}`),
-    putBackupStatus: (body) =>
-      transport.call({ method: 'PUT', path: `${backups(body.metadata.namespace)}/${body.metadata.name}/status`, body }),
+    putBackupStatus: (body, claims) =>
+      transport.call({
+        method: 'PUT',
+        path: `${backups(body.metadata.namespace)}/${body.metadata.name}/status`,
+        body,
+        lane: claims === true ? 'claim' : 'status',
+      }),
     getJob: (namespace, name) => find(`${jobs(namespace)}/${name}`),
-    createJob: (namespace, body) => transport.call({ method: 'POST', path: jobs(namespace), body }),
-    patchJob: (namespace, name, body) => transport.call({ method: 'PATCH', path: `${jobs(namespace)}/${name}`, body }),
+    createJob: (namespace, body) => transport.call({ method: 'POST', path: jobs(namespace), body, lane: 'create' }),
+    patchJob: (namespace, name, body) =>
+      transport.call({ method: 'PATCH', path: `${jobs(namespace)}/${name}`, body, lane: 'start' }),
     deleteJob: async (namespace, name, uid) => {
       const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: { uid } };
       try {
@@ -87,9 +93,14 @@ export function kubeOf(transport: Transport): Kube {
     },
     getServiceAccount: (namespace, name) => find(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}`),
     getLease: (namespace, name) => find(`${leases(namespace)}/${name}`),
-    createLease: (namespace, body) => transport.call({ method: 'POST', path: leases(namespace), body }),
+    createLease: (namespace, body) => transport.call({ method: 'POST', path: leases(namespace), body, lane: 'lock' }),
     putLease: (body) =>
-      transport.call({ method: 'PUT', path: `${leases(body.metadata.namespace)}/${body.metadata.name}`, body }),
+      transport.call({
+        method: 'PUT',
+        path: `${leases(body.metadata.namespace)}/${body.metadata.name}`,
+        body,
+        lane: 'lock',
+      }),
     createEvent: async (namespace, body) => {
       await transport.call({ method: 'POST', path: events(namespace), body });
     },

@@ -1,4 +1,5 @@
 // The controller's process: wiring of caches, queue, leader election, health and metrics, and a clean end on SIGTERM.
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { hostname } from 'node:os';
 import { KubeConfig } from '@kubernetes/client-node';
@@ -6,8 +7,10 @@ import { pino } from 'pino';
 import { Caches } from './caches.ts';
 import { Clock } from './clock.ts';
 import { Events } from './events.ts';
+import { keepAll, keepJob, keepPod } from './keep.ts';
 import { kubeOf, type WatchedKind, watched } from './kube.ts';
-import { lead } from './leader.ts';
+import { endTerm, lead, type Term } from './leader.ts';
+import { Limiter } from './limit.ts';
 import { metricsOf } from './metrics.ts';
 import type { Backup, Job, Lease, Meta, Pod } from './objects.ts';
 import { readOptions } from './options.ts';
@@ -34,20 +37,31 @@ const log = pino({ level: options.logLevel, base: { program: 'controller', versi
 const config = new KubeConfig();
 config.loadFromDefault();
 const clock = new Clock(options.maxClockSkewSeconds * 1000);
-const transport = new Transport(config).for({ heard: (date, askedAt) => clock.heard(date, askedAt) });
-const kube = kubeOf(transport);
+const transport = new Transport(config, new Limiter(options.kubeApiQps, options.kubeApiBurst)).for({
+  heard: (date, askedAt) => clock.heard(date, askedAt),
+});
+/** Gives up the calls of work that has to end. */
+let calls = new AbortController();
+const kube = kubeOf(transport.for({ signal: () => calls.signal }));
 const stopping = new AbortController();
 
-const follow = <T extends { metadata: Meta }>(kind: WatchedKind, told: (object: T) => void): Reflector<T> =>
-  new Reflector<T>(transport, kind, log, told);
+const follow = <T extends { metadata: Meta }>(
+  kind: WatchedKind,
+  told: (object: T) => void,
+  keep: (object: T) => T = keepAll,
+): Reflector<T> => new Reflector<T>(transport, kind, log, told, { keep });
 const backups = follow<Backup>(watched.backups, (backup) => wiring.backupTold(backup));
-const jobs = follow<Job>(watched.jobs, (job) => wiring.jobTold(job));
-const pods = follow<Pod>(watched.pods, (pod) => wiring.podTold(pod));
+const jobs = follow<Job>(watched.jobs, (job) => wiring.jobTold(job), keepJob);
+const pods = follow<Pod>(watched.pods, (pod) => wiring.podTold(pod), keepPod);
 const leases = follow<Lease>(watched.leases, (lease) => wiring.leaseTold(lease));
 const reflectors = [backups, jobs, pods, leases];
 const caches = new Caches({ backups: backups.items, jobs: jobs.items, pods: pods.items, leases: leases.items });
 const seats = new Seats(caches, options, () => clock.now());
-const wiring: Wiring = new Wiring(caches, seats, (key) => queue.add(key));
+let working = false;
+const wiring: Wiring = new Wiring(caches, seats, (key) => {
+  // Whoever begins to lead looks at all.
+  if (working) queue.add(key);
+});
 const metrics = metricsOf(caches, { queueDepth: () => queue.depth });
 const events = new Events(kube, {
   instance: options.identity,
@@ -104,40 +118,52 @@ const servers = [
   ),
 ];
 
-function startWork(): void {
-  metrics.leader.set(1);
-  queue.start(options.workers);
-  for (const backup of backups.items.values()) queue.add(keyOf(backup));
-}
+const term: Term = {
+  begin: () => {
+    calls = new AbortController();
+    working = true;
+    metrics.leader.set(1);
+    queue.start(options.workers);
+    for (const backup of backups.items.values()) queue.add(keyOf(backup));
+  },
+  end: () => {
+    working = false;
+    metrics.leader.set(0);
+    return queue.stop();
+  },
+  interrupt: () => calls.abort(new Error('the work has to end')),
+  stuck: () => {
+    log.error({}, 'the work does not end: exiting');
+    process.exit(1);
+  },
+};
+/** Milliseconds in which the work ends in peace where no lease says how long. */
+const endMilliseconds = 5_000;
 
-async function stop(signal: string): Promise<void> {
+function stop(signal: string): void {
   if (stopping.signal.aborted) return;
   log.info({ signal }, 'stopping');
-  await queue.stop();
   stopping.abort();
-  for (const reflector of reflectors) reflector.stop();
-  for (const server of servers) server?.close();
+  // No work has begun.
+  if (!ready) process.exit(0);
 }
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
 
 for (const reflector of reflectors) void reflector.run();
 await Promise.all(reflectors.map((reflector) => reflector.synced));
 clusterUid = await wiring.untilAnswered(() => kube.kubeSystemUid(), stopping.signal, log);
 ready = true;
 log.info({ backups: backups.items.size, jobs: jobs.items.size }, 'caches are filled');
-if (options.leaderElect) {
-  await lead({
-    kube,
-    namespace: options.namespace,
-    leaseName: 'dbbackup-controller',
-    identity: options.identity,
-    log,
-    signal: stopping.signal,
-    started: startWork,
-    lost: () => {
-      log.error({}, 'leadership is lost: ending');
-      process.exit(1);
-    },
-  });
-  process.exit(0);
-} else startWork();
+const { namespace, identity, leaderElect } = options;
+if (leaderElect) {
+  const leaderKube = kubeOf(transport.for({ lane: 'leader' }));
+  const leaseName = 'dbbackup-controller';
+  await lead({ kube: leaderKube, namespace, leaseName, identity, log, signal: stopping.signal, term });
+} else {
+  term.begin();
+  await once(stopping.signal, 'abort');
+  if (!(await endTerm(term, endMilliseconds))) term.stuck();
+}
+for (const reflector of reflectors) reflector.stop();
+for (const server of servers) server?.close();
+process.exit(0);

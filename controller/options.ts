@@ -11,6 +11,8 @@ export interface Options {
   maxRunningPerNamespace: number;
   workers: number;
   maxClockSkewSeconds: number;
+  kubeApiQps: number;
+  kubeApiBurst: number;
   healthPort: number;
   metricsPort: number;
   logLevel: string;
@@ -21,6 +23,16 @@ export interface OptionDefaults {
   namespace: string | undefined;
   identity: string;
 }
+
+/** Whole numbers of at least 1. */
+const counts = [
+  'start-timeout-seconds',
+  'max-running',
+  'max-running-per-namespace',
+  'workers',
+  'kube-api-qps',
+  'kube-api-burst',
+] as const;
 
 /** Reads the arguments; with a mistake it prints what is wrong and the process ends with 2. */
 export function readOptions(args: string[], defaults: OptionDefaults, version: string): Options {
@@ -53,6 +65,8 @@ export function readOptions(args: string[], defaults: OptionDefaults, version: s
       'max-clock-skew-seconds',
       number(300, "how far the clock may be from the API server's before that is followed instead, 0 for never"),
     )
+    .option('kube-api-qps', number(50, 'reads a second asked of the API server, and as many writes'))
+    .option('kube-api-burst', number(100, 'reads, and writes, that may come at once after a quiet time'))
     .option('health-port', number(8081, 'port of /healthz and /readyz, 0 for none'))
     .option('metrics-port', number(8080, 'port of /metrics, 0 for none'))
     .option('log-level', {
@@ -64,7 +78,7 @@ export function readOptions(args: string[], defaults: OptionDefaults, version: s
     .strict()
     .version(version)
     .check((read) => {
-      for (const key of ['start-timeout-seconds', 'max-running', 'max-running-per-namespace', 'workers'] as const)
+      for (const key of counts)
         if (!Number.isInteger(read[key]) || read[key] < 1)
           throw new Error(`--${key} ${read[key]}: must be a whole number of at least 1`);
       const skew = read['max-clock-skew-seconds'];

@@ -61,6 +61,10 @@ export class Reflector<T extends Cached> {
     });
   }
 
+  get name(): WatchedKind['name'] {
+    return this.kind.name;
+  }
+
   /** When the server last said anything, a bookmark included: wall time in ms, undefined before the first word. */
   get lastEventAt(): number | undefined {
     return this.heard;

@@ -4,6 +4,7 @@ import { decide } from '../../controller/decide.ts';
 import { clusterLabel, managedByLabels } from '../../controller/labels.ts';
 import type { Backup, ContainerStatus, Job, Lease, Meta, Pod } from '../../controller/objects.ts';
 import type { Decision, Effect, Observed, Settings } from '../../controller/observed.ts';
+import { encodeResult, type Success } from '../../crds/rules/contract.ts';
 import { annotations, labels, specHash } from '../../crds/rules/names.ts';
 import { smallest } from '../crds/backup.ts';
 
@@ -51,6 +52,9 @@ interface JobChange {
   created?: string;
   slot?: string | undefined;
   token?: string;
+  gate?: string;
+  /** That the dump runs in; the digest is of the spec with it. */
+  image?: string;
   started?: string;
   annotations?: Record<string, string>;
   spec?: Job['spec'];
@@ -61,29 +65,41 @@ interface JobChange {
   madeFrom?: Backup;
 }
 
-/** A Job that waits; of the first window unless a token is given. */
+/** A Job that waits; of the first window unless a token, or a gate's, is given. */
 export function job(change: JobChange = {}): Job {
-  const { token, started, ended, reason } = change;
-  const slot = 'slot' in change ? change.slot : token === undefined ? window : undefined;
+  const { token, gate, image, started, ended, reason } = change;
+  const slot = 'slot' in change ? change.slot : token === undefined && gate === undefined ? window : undefined;
   return {
     metadata: meta(change.name ?? jobName, change.uid ?? 'job-1', {
       creationTimestamp: change.created ?? window,
       labels: { ...managedByLabels, [labels.backup]: 'orders', [clusterLabel]: 'orders-db' },
       annotations: {
-        [annotations.specHash]: specHash((change.madeFrom ?? backup()).spec),
+        [annotations.specHash]: digestOf(change.madeFrom ?? backup(), image),
         ...(slot === undefined ? {} : { [annotations.slot]: slot }),
         ...(token === undefined ? {} : { [annotations.token]: token }),
+        ...(gate === undefined ? {} : { [annotations.gate]: gate }),
         ...(started === undefined ? {} : { [annotations.started]: started }),
         ...change.annotations,
       },
       ...(change.deleting === true ? { deletionTimestamp: window } : {}),
     }),
-    spec: change.spec ?? { suspend: started === undefined },
+    spec: change.spec ?? {
+      suspend: started === undefined,
+      ...(image === undefined ? {} : { template: dumpIn(image) }),
+    },
     ...(ended === undefined
       ? {}
       : { status: { conditions: [{ type: ended, status: 'True', ...(reason === undefined ? {} : { reason }) }] } }),
   };
 }
+
+function digestOf({ spec }: Backup, image = spec.database.image): string {
+  return specHash({ ...spec, database: { ...spec.database, image } });
+}
+
+const dumpIn = (image: string): NonNullable<Job['spec']['template']> => ({
+  spec: { containers: [{ name: 'dump', image }] },
+});
 
 /** The claim of a Job. */
 export function claimOf(of: Job, change: Partial<NonNullable<NonNullable<Backup['status']>['run']>> = {}) {
@@ -112,6 +128,30 @@ export function lease(holder: Job | undefined, change: Partial<Lease['spec']> = 
     },
   };
 }
+
+/** A result as the executor leaves it. */
+export const committed: Success = {
+  outcome: 'Succeeded',
+  id: '20250327T010000Z-1a2b3c4d',
+  key: 'shop/orders-db/20250327T010000Z-1a2b3c4d.snap',
+  size: 100,
+  storedSize: 60,
+  sha256: 'a'.repeat(64),
+  dumpStartedAt: '2025-03-27T01:00:20Z',
+  durationSeconds: 9,
+  engineVersion: '16.4',
+  identity: '',
+  encrypted: true,
+};
+
+/** The pod of a run that committed. */
+export const committedPod = (): Pod =>
+  pod({
+    phase: 'Succeeded',
+    containerStatuses: [
+      container('executor', { terminated: { exitCode: 0, message: encodeResult({ run: committed }) } }),
+    ],
+  });
 
 export function container(name: string, state: ContainerStatus['state']): ContainerStatus {
   return { name, ...(state === undefined ? {} : { state }) };
@@ -164,6 +204,15 @@ function inWords(effect: Effect): string {
 
 /** Effects in a few words each. */
 export const told = ({ effects }: Decision): string[] => effects.map(inWords);
+
+/** What is done; what is told of it is left out. */
+export const done = (decision: Decision): string[] => told(decision).filter((effect) => !effect.startsWith('event'));
+
+/** The backup with the status that a decision writes, as the next look finds it. */
+export const stored = (before: Backup, { status }: Decision): Backup => ({
+  ...before,
+  status: structuredClone(status),
+});
 
 export const conditionOf = (decision: Decision, type: string) =>
   decision.status.conditions?.find((condition) => condition.type === type);

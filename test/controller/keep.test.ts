@@ -5,7 +5,14 @@ import type { Job, Pod } from '../../controller/objects.ts';
 import { backup, job } from './builders.ts';
 
 const managedFields = [{ manager: 'controller', operation: 'Update', fieldsV1: { 'f:spec': {} } }];
-const template = { spec: { containers: [{ name: 'executor', image: 'executor' }] } };
+const containers = [
+  { name: 'dump', image: 'postgres:16' },
+  { name: 'executor', image: 'executor:1' },
+];
+const template = {
+  metadata: { labels: { app: 'x' } },
+  spec: { containers: containers.map((container) => ({ ...container, env: [{ name: 'A', value: 'b' }] })) },
+};
 
 describe('of a Job', () => {
   const whole = job({ started: '2025-03-27T01:00:10Z', ended: 'Failed', reason: 'BackoffLimitExceeded' });
@@ -16,7 +23,8 @@ describe('of a Job', () => {
   });
 
   test.each([true, false])('is kept all that is read of it: %j', (suspend) => {
-    expect(keepJob(served(suspend))).toEqual({ ...whole, spec: { suspend, activeDeadlineSeconds: 3600 } });
+    const spec = { suspend, activeDeadlineSeconds: 3600, template: { spec: { containers } } };
+    expect(keepJob(served(suspend))).toEqual({ ...whole, spec });
   });
 
   test('is kept nothing that the server does not send', () => {

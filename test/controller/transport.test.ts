@@ -4,8 +4,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { kubeOf } from '../../controller/kube.ts';
 import { Limiter } from '../../controller/limit.ts';
 import { ApiError, Transport } from '../../controller/transport.ts';
+import { backup, lease } from './builders.ts';
 
 let server: Server;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
@@ -114,6 +116,21 @@ describe('limits', () => {
     await transport.for({ lane: 'leader' }).call({ method: 'PUT', path: '/lease', body: {}, lane: 'lock' });
     expect(reads.mock.calls.map(([lane]) => lane)).toEqual(['other']);
     expect(writes.mock.calls.map(([lane]) => lane)).toEqual(['start', 'leader']);
+  });
+
+  test('let each write of a launch go in its lane', async () => {
+    const writes = vi.spyOn(limiter.writes, 'take');
+    const kube = kubeOf(transport);
+    await kube.createJob('shop', {});
+    await kube.createLease('shop', {});
+    await kube.putLease(lease(undefined));
+    await kube.putBackupStatus(backup(), true);
+    await kube.patchJob('shop', 'orders', {});
+    await kube.putBackupStatus(backup());
+    await kube.deleteJob('shop', 'orders', 'uid');
+    await kube.createEvent('shop', {});
+    const lanes = ['create', 'lock', 'lock', 'claim', 'start', 'status', 'other', 'other'];
+    expect(writes.mock.calls.map(([lane]) => lane)).toEqual(lanes);
   });
 
   test('do not count a watch', async () => {
