@@ -58,7 +58,11 @@ const wiring: Wiring = new Wiring(caches, seats, (key) => {
   // Whoever begins to lead looks at all.
   if (working) queue.add(key);
 });
-const metrics = metricsOf(caches, { queueDepth: () => queue.depth });
+const metrics = metricsOf(caches, {
+  queueDepth: () => queue.depth,
+  lastHeard: () =>
+    reflectors.flatMap(({ name, lastEventAt }) => (lastEventAt === undefined ? [] : [[name, lastEventAt] as const])),
+});
 const events = new Events(kube, { instance: options.identity, now: () => new Date(), dropped: metrics.eventDropped });
 
 const world: Omit<World, 'settings'> = {
