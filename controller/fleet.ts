@@ -76,7 +76,7 @@ export class Fleet extends Registry {
     yield head(runs, 'Runs that ended, as this process saw them', 'counter');
     yield* this.tally.runs(runs);
     const duration = 'dbbackup_duration_seconds';
-    yield head(duration, 'How long runs took', 'histogram');
+    yield head(duration, 'From dump start to commit, of runs that succeeded', 'histogram');
     yield* this.tally.durations(duration);
   }
 }

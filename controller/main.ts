@@ -1,6 +1,6 @@
 // The controller's process: wiring of caches, queue, leader election, health and metrics, and a clean end on SIGTERM.
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
@@ -62,7 +62,11 @@ const wiring: Wiring = new Wiring(caches, seats, (key) => {
   // Whoever begins to lead looks at all.
   if (working) queue.add(key);
 });
-const metrics = metricsOf(caches, { queueDepth: () => queue.depth });
+const metrics = metricsOf(caches, {
+  queueDepth: () => queue.depth,
+  lastHeard: () =>
+    reflectors.flatMap(({ name, lastEventAt }) => (lastEventAt === undefined ? [] : [[name, lastEventAt] as const])),
+});
 const events = new Events(kube, {
   instance: options.identity,
   now: () => new Date(clock.now()),
@@ -99,23 +103,21 @@ const queue = new Queue(
 );
 
 let ready = false;
-function serve(port: number, answer: (path: string) => Promise<[number, string]>): Server | undefined {
+function listen(port: number, answer: (path: string, response: ServerResponse) => void): Server | undefined {
   if (port === 0) return undefined;
-  return createServer((request, response) => {
-    void answer(request.url ?? '').then(([code, text]) => response.writeHead(code).end(text));
-  }).listen(port);
+  return createServer((request, response) => answer(request.url ?? '', response)).listen(port);
 }
+const say = (response: ServerResponse, code: number, text: string): void => void response.writeHead(code).end(text);
 const servers = [
-  serve(options.healthPort, async (path) =>
-    path === '/healthz'
-      ? [200, 'ok\n']
-      : path === '/readyz'
-        ? [ready ? 200 : 503, ready ? 'ok\n' : 'caches are not filled\n']
-        : [404, 'not found\n'],
-  ),
-  serve(options.metricsPort, async (path) =>
-    path === '/metrics' ? [200, await metrics.registry.metrics()] : [404, 'not found\n'],
-  ),
+  listen(options.healthPort, (path, response) => {
+    if (path === '/healthz') say(response, 200, 'ok\n');
+    else if (path !== '/readyz') say(response, 404, 'not found\n');
+    else say(response, ready ? 200 : 503, ready ? 'ok\n' : 'caches are not filled\n');
+  }),
+  listen(options.metricsPort, (path, response) => {
+    if (path === '/metrics') void metrics.send(response);
+    else say(response, 404, 'not found\n');
+  }),
 ];
 
 const term: Term = {

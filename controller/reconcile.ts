@@ -39,11 +39,10 @@ export async function reconcile(world: World, key: string): Promise<number | und
     seats.waits(key, decision.full);
     const { conflict } = await apply(world, observed.backup, decision.effects);
     // What stands in the way is shown; effects come again with a later look.
-    if (conflict !== undefined)
-      decision = {
-        ...decide({ ...observed, conflict }, settings, now()),
-        wakeAt: now().getTime() + conflictMilliseconds,
-      };
+    if (conflict !== undefined) {
+      const shown = decide({ ...observed, conflict }, settings, now());
+      decision = { ...shown, wakeAt: Math.min(shown.wakeAt ?? Infinity, now().getTime() + conflictMilliseconds) };
+    }
     await store(world, observed.backup, decision);
     return decision.wakeAt;
   } catch (error) {

@@ -91,9 +91,12 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     status.phase = 'Succeeded';
   } else {
     status.phase = 'Failed';
-    status.failureReason = reason ?? 'Unknown';
-    status.failureMessage = message ?? explain('Unknown', '');
-    if (outcome.outcome === 'Failed') status.consecutiveFailures = (status.consecutiveFailures ?? 0) + 1;
+    // Who cancels a run knows of it: whether backups work is as it was.
+    if (outcome.outcome === 'Failed') {
+      status.failureReason = reason ?? 'Unknown';
+      status.failureMessage = message ?? explain('Unknown', '');
+      status.consecutiveFailures = (status.consecutiveFailures ?? 0) + 1;
+    }
   }
   if (inventory !== undefined) {
     status.snapshots = inventory.snapshots.slice(0, 25);

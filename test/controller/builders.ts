@@ -73,6 +73,7 @@ export function job(change: JobChange = {}): Job {
     metadata: meta(change.name ?? jobName, change.uid ?? 'job-1', {
       creationTimestamp: change.created ?? window,
       labels: { ...managedByLabels, [labels.backup]: 'orders', [clusterLabel]: 'orders-db' },
+      ownerReferences: [ownedBy('backup-1')],
       annotations: {
         [annotations.specHash]: digestOf(change.madeFrom ?? backup(), image),
         ...(slot === undefined ? {} : { [annotations.slot]: slot }),
@@ -92,6 +93,15 @@ export function job(change: JobChange = {}): Job {
       : { status: { conditions: [{ type: ended, status: 'True', ...(reason === undefined ? {} : { reason }) }] } }),
   };
 }
+
+/** As the controller's Jobs have it. */
+export const ownedBy = (uid: string, name = 'orders') => ({
+  apiVersion: 'dbbackup.io/v1alpha1',
+  kind: 'DatabaseBackup',
+  name,
+  uid,
+  controller: true,
+});
 
 function digestOf({ spec }: Backup, image = spec.database.image): string {
   return specHash({ ...spec, database: { ...spec.database, image } });

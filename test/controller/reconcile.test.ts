@@ -1,0 +1,173 @@
+// One look at one backup: its writes in their order, one status write, and nothing told that does not stand.
+import { beforeEach, describe, expect, test } from 'vitest';
+import { reconcile, type World } from '../../controller/reconcile.ts';
+import { ApiError } from '../../controller/transport.ts';
+import { backup, claimOf, committedPod, job, jobName, lease, settings } from './builders.ts';
+import { MemoryKube, wired } from './memory-kube.ts';
+
+const key = 'shop/orders';
+let now: number;
+let kube: MemoryKube;
+let told: string[];
+beforeEach(() => {
+  now = Date.parse('2025-03-27T01:00:05Z');
+  kube = new MemoryKube().put('backups', backup());
+  told = [];
+});
+
+/** One look with caches that show what is stored. */
+async function look(change: Partial<World> = {}): Promise<number | undefined> {
+  const { caches, seats } = wired(kube, { now: () => now });
+  kube.calls.splice(0);
+  const world: World = {
+    kube,
+    caches,
+    seats,
+    settings,
+    now: () => new Date(now),
+    finished: (_, { result }) => told.push(`finished ${result}`),
+    tell: (_, { reason }) => told.push(reason),
+    forget: (gone) => told.push(`forget ${gone}`),
+  };
+  return await reconcile({ ...world, ...change }, key);
+}
+const writes = () => kube.calls.filter((call) => !/^(get|list) /.test(call));
+const status = () => kube.backups.get(key)?.status;
+const condition = (type: string) => status()?.conditions?.find((one) => one.type === type);
+const pods = (jobUid: string) => [
+  {
+    ...committedPod(),
+    metadata: { ...committedPod().metadata, labels: { 'batch.kubernetes.io/controller-uid': jobUid } },
+  },
+];
+
+test('a window is run a step a look, each with its one status write at most, and then all is quiet', async () => {
+  const steps: string[][] = [];
+  const step = async () => {
+    const at = await look();
+    steps.push(writes());
+    return at;
+  };
+  for (let at = 0; at < 4; at++) await step();
+  const started = kube.jobs.get(`shop/${jobName}`);
+  expect(started?.spec.suspend).toBe(false);
+  const uid = started?.metadata.uid ?? '';
+  kube.put('jobs', { ...(started ?? job()), status: { conditions: [{ type: 'Complete', status: 'True' }] } });
+  kube.put('pods', ...pods(uid));
+  for (let at = 0; at < 3; at++) await step();
+  expect(steps).toEqual([
+    [`create job ${jobName}`, 'put status orders'],
+    ['create lease dbbackup-orders-db'],
+    ['claim status orders'],
+    [`patch job ${jobName}`],
+    ['put lease dbbackup-orders-db', 'put status orders'],
+    [],
+    [],
+  ]);
+  expect(await look()).toBe(Date.parse('2025-03-28T01:00:00Z'));
+  expect(told).toEqual(['finished Succeeded', 'BackupSucceeded']);
+  expect(status()).toMatchObject({ phase: 'Succeeded', run: { jobUID: uid, outcome: 'Succeeded' } });
+});
+
+describe('an object that is gone', () => {
+  test('is forgotten and waits no more', async () => {
+    kube.backups.clear();
+    const { seats, caches } = wired(kube);
+    seats.waits(key, true);
+    expect(await look({ seats, caches })).toBeUndefined();
+    expect([told, seats.nextInLine(), kube.calls]).toEqual([[`forget ${key}`], [], []]);
+  });
+
+  test('is not forgotten while it is going', async () => {
+    kube.put('backups', backup({ metadata: { deletionTimestamp: '2025-03-27T01:00:00Z' } }));
+    expect(await look()).toBeUndefined();
+    expect([told, kube.calls]).toEqual([[], []]);
+  });
+});
+
+describe('what stands in the way of a Job', () => {
+  test('is shown in this very look, told once, and tried again', async () => {
+    const foreign = { ...job(), metadata: { ...job().metadata, ownerReferences: [] } };
+    kube.put('jobs', foreign);
+    expect(await look()).toBe(now + 30_000);
+    expect(condition('BackupHealthy')).toMatchObject({ status: 'False', reason: 'NameConflict' });
+    expect(told).toEqual(['NameConflict']);
+    await look();
+    expect(told).toEqual(['NameConflict']);
+    expect(writes()).toEqual([`create job ${jobName}`]);
+    kube.jobs.clear();
+    await look();
+    expect(condition('BackupHealthy')?.reason).toBe('NeverSucceeded');
+    expect(kube.jobs.has(`shop/${jobName}`)).toBe(true);
+  });
+
+  test('does not make it sleep past a time at which something else happens', async () => {
+    const gate = { token: 'B', observedAt: '2025-03-27T00:00:15Z' };
+    kube.put('backups', backup({ spec: { gate: { token: 'B' } }, status: { gate } }));
+    kube.refuse = (call) => {
+      if (call.startsWith('create job')) throw new ApiError('create job', 403, 'exceeded quota');
+    };
+    expect(await look()).toBe(Date.parse('2025-03-27T01:00:15Z'));
+  });
+});
+
+describe('a world that has changed meanwhile', () => {
+  const waits = () => kube.put('jobs', job()).put('leases', lease(undefined));
+
+  test.each([
+    ['the lock', 'put lease dbbackup-orders-db', waits],
+    ['the status', 'put status orders', () => {}],
+    ['the claim', 'claim status orders', () => kube.put('jobs', job()).put('leases', lease(job()))],
+  ])('is looked at again soon, and nothing is told: %s', async (_name, refused, happens) => {
+    happens();
+    kube.refuse = (call) => {
+      if (call === refused) throw new ApiError(call, 409, 'has changed');
+    };
+    const before = status();
+    expect(await look()).toBe(now + 200);
+    expect(kube.calls).toContain(refused);
+    expect([told, status()]).toEqual([[], before]);
+  });
+
+  test('counts and tells an outcome only once it stands', async () => {
+    const started = job({ started: '2025-03-27T01:00:10Z', ended: 'Failed' });
+    kube.put(
+      'backups',
+      backup({ status: { run: claimOf(started), lastAttemptScheduledTime: '2025-03-27T01:00:00Z' } }),
+    );
+    kube.put('jobs', started);
+    kube.refuse = (call) => {
+      if (call.startsWith('put status')) throw new ApiError(call, 409, 'has changed');
+    };
+    await look();
+    expect(told).toEqual([]);
+    kube.refuse = () => {};
+    await look();
+    await look();
+    expect(told).toEqual(['finished Failed', 'BackupFailed']);
+    expect(status()?.consecutiveFailures).toBe(1);
+  });
+});
+
+test.each([500, 503, 429, 404])('a server that answers %i is for the queue to wait for', async (code) => {
+  kube.refuse = (call) => {
+    if (call.startsWith('create job')) throw new ApiError(call, code, 'no');
+  };
+  await expect(look()).rejects.toMatchObject({ status: code });
+  expect([told, status()]).toEqual([[], backup().status]);
+});
+
+describe('room under the caps', () => {
+  test('that is not there is waited for, in line', async () => {
+    kube.put('jobs', job());
+    const { seats, caches } = wired(kube, { caps: { maxRunning: 1, maxRunningPerNamespace: 1 }, now: () => now });
+    seats.reserve(job({ uid: 'job-2' }));
+    const full = { ...settings, maxRunning: 1 };
+    expect(await look({ seats, caches, settings: full })).toBe(now + 60_000);
+    expect([writes(), seats.nextInLine()]).toEqual([['put status orders'], [key]]);
+    seats.free('job-2');
+    seats.waits(key, true);
+    await look({ seats, caches, settings: full });
+    expect([writes(), seats.nextInLine()]).toEqual([['create lease dbbackup-orders-db'], []]);
+  });
+});
