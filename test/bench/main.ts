@@ -3,26 +3,34 @@
 import { parseArgs } from 'node:util';
 import { json, type Row, table } from './report.ts';
 import { review } from './review.ts';
+import { scale } from './scale.ts';
 
 export interface BenchOptions {
   /** How often each side is measured. */
   runs: number;
+  /** How many objects, for benches that have many. */
+  objects: number;
   log: (line: string) => void;
 }
 
-const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { review };
+const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { review, scale };
 const leastRuns = 3;
 
-const usage = `usage: npm run bench -- NAME [-o json] [--runs N]
+const usage = `usage: npm run bench -- NAME [-o json] [--runs N] [--objects N]
 
   NAME      one of: ${Object.keys(benches).join(', ')}
   -o json   one JSON object a line instead of a table
-  --runs    runs of each side, at least ${leastRuns}; medians are shown (default 5)`;
+  --runs    runs of each side, at least ${leastRuns}; medians are shown (default 5)
+  --objects backups that scale has due at a time (default 10000)`;
 
 class UsageError extends Error {}
 
-function parse(args: string[]): { name: string; asJson: boolean; runs: number } {
-  const options = { output: { type: 'string', short: 'o' }, runs: { type: 'string' } } as const;
+function parse(args: string[]): { name: string; asJson: boolean; runs: number; objects: number } {
+  const options = {
+    output: { type: 'string', short: 'o' },
+    runs: { type: 'string' },
+    objects: { type: 'string' },
+  } as const;
   const read = () => parseArgs({ args, allowPositionals: true, options });
   let parsed: ReturnType<typeof read>;
   try {
@@ -38,12 +46,14 @@ function parse(args: string[]): { name: string; asJson: boolean; runs: number } 
   const runs = Number(values.runs ?? 5);
   if (!Number.isInteger(runs) || runs < leastRuns)
     throw new UsageError(`--runs "${values.runs}": at least ${leastRuns}`);
-  return { name, asJson: values.output === 'json', runs };
+  const objects = Number(values.objects ?? 10_000);
+  if (!Number.isInteger(objects) || objects < 1) throw new UsageError(`--objects "${values.objects}": at least 1`);
+  return { name, asJson: values.output === 'json', runs, objects };
 }
 
 try {
-  const { name, asJson, runs } = parse(process.argv.slice(2));
-  const rows = (await benches[name]?.({ runs, log: (line) => console.error(`[bench] ${line}`) })) ?? [];
+  const { name, asJson, runs, objects } = parse(process.argv.slice(2));
+  const rows = (await benches[name]?.({ runs, objects, log: (line) => console.error(`[bench] ${line}`) })) ?? [];
   console.log(asJson ? json(rows) : table(rows));
   if (rows.some(({ theirs }) => theirs === null)) process.exitCode = 1;
 } catch (error) {

@@ -7,31 +7,37 @@ const patienceMilliseconds = 10_000;
 /** Linux counts processor time in hundredths of a second everywhere that Node runs. */
 const ticksPerSecond = 100;
 
-export interface Program {
-  port: number;
+/** What a process has used. */
+export interface Used {
   cpuSeconds(): Promise<number>;
   /** The most that it has held so far. */
   memoryMiB(): Promise<number>;
+}
+
+export interface Program extends Used {
+  port: number;
   stop(): Promise<void>;
 }
 
-/** Starts a program that prints a line with "listening" and its port as JSON. */
-export async function startProgram(argv: [string, ...string[]]): Promise<Program> {
-  const child = await startChild(argv, { env: process.env });
+export function usedBy(pid: number): Used {
   return {
-    port: await portOf(child, argv[0]),
     cpuSeconds: async () => {
-      const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
       // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
     },
     memoryMiB: async () => {
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+      const status = await readFile(`/proc/${pid}/status`, 'utf8');
       return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
     },
-    stop: () => child.stop(),
   };
+}
+
+/** Starts a program that prints a line with "listening" and its port as JSON. */
+export async function startProgram(argv: [string, ...string[]]): Promise<Program> {
+  const child = await startChild(argv, { env: process.env });
+  return { port: await portOf(child, argv[0]), ...usedBy(child.pid), stop: () => child.stop() };
 }
 
 async function portOf(child: Child, program: string): Promise<number> {

@@ -3,7 +3,7 @@
 export interface Row {
   name: string;
   unit: string;
-  /** Medians; null where the peer could not be had. */
+  /** Medians; null where the peer could not be had, or there is none. */
   ours: number;
   theirs: number | null;
   /** Above 1 ours is better, whichever way the unit points. */
