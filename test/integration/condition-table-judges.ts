@@ -24,7 +24,8 @@ export async function getJudges(): Promise<void> {
 
 /** Gives a program all objects, a line each, and reads an answer a line back. */
 async function ask(argv: readonly [string, ...string[]], objects: readonly object[]): Promise<Answer[]> {
-  const output = await run(argv, { input: objects.map((object) => `${JSON.stringify(object)}\n`).join('') });
+  const input = objects.map((object) => `${JSON.stringify(object)}\n`).join('');
+  const output = await run(argv, { input, timeoutMs: 60_000 });
   const answers = output.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Answer]));
   if (answers.length !== objects.length)
     throw new Error(`ask "${argv[0]}": ${objects.length} objects, ${answers.length} answers`);
