@@ -97,7 +97,8 @@ async function createJob(kube: Kube, backup: Backup, name: string, job: object):
   }
   const existing = await kube.getJob(namespace, name);
   const owner = existing?.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (existing === undefined) return undefined;
+  // A 409 about nothing: what was in the way has just gone, or a quota was being counted. No event will tell of it.
+  if (existing === undefined) throw new Stale(`Job ${name}`);
   if (owner?.uid === uid) return await adopt(kube, existing, job as Pick<Job, 'metadata'>);
   const ofEarlier = owner?.kind === 'DatabaseBackup' && owner.name === backup.metadata.name;
   const message = ofEarlier

@@ -95,6 +95,11 @@ export interface Decision {
   finished: FinishedRun | undefined;
 }
 
+/** At most so many characters, and none of them half: the API server would store another in its place, which looks like a change for ever. */
+export function shortened(text: string, most: number): string {
+  return text.slice(0, most).toWellFormed();
+}
+
 /** Times in status have seconds, as Kubernetes writes them. */
 export function rfc3339(time: Date | number): string {
   return `${new Date(time).toISOString().slice(0, 19)}Z`;

@@ -1,8 +1,9 @@
 // How a claimed Job ended, from the Job, its pods and the executor's result. Success needs the result of a commit; nothing else is one.
-import { containers, decodeResult, type Inventory, type Success } from '../crds/rules/contract.ts';
+import { containers, decodeResult, type Inventory, type Result, type Success } from '../crds/rules/contract.ts';
 import { annotations } from '../crds/rules/names.ts';
 import { explain, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
 import { type ContainerStatus, type Job, jobEnd, type KubeEvent, type Pod } from './objects.ts';
+import { shortened } from './observed.ts';
 
 export interface Outcome {
   outcome: 'Succeeded' | 'Failed' | 'Canceled';
@@ -15,11 +16,20 @@ export interface Outcome {
 /** On a Job: why its start was given up, `<reason> <message>`; the Job itself only says that a deadline passed. */
 export const startFailedAnnotation = 'dbbackup.io/start-failed';
 
+/** Of what others wrote, in status: nodes and Jobs may say a megabyte. */
+const longestDetail = 800;
+/** The kubelet keeps no more of a container's message; a longer one is none of an executor's. */
+const longestResult = 4096;
+
+const inWords = (reason: Reason, detail: string): string => explain(reason, shortened(detail, longestDetail));
 const failed = (reason: Reason, detail: string): Outcome => ({
   outcome: 'Failed',
   reason,
-  message: explain(reason, detail),
+  message: inWords(reason, detail),
 });
+
+const resultOf = (pod: Pod, container: string): Result | undefined =>
+  decodeResult((terminated(pod, container)?.message ?? '').slice(0, longestResult));
 
 export const goneOutcome: Outcome = failed('Unknown', 'its Job is gone and no result was seen');
 
@@ -33,7 +43,7 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
       : undefined;
   const pastPods = [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
   for (const pod of pastPods) {
-    const result = decodeResult(terminated(pod, containers.executor)?.message ?? '');
+    const result = resultOf(pod, containers.executor);
     if (result?.run.outcome === 'Succeeded')
       return {
         outcome: 'Succeeded',
@@ -74,12 +84,12 @@ function podFailure(pod: Pod): Outcome | undefined {
   if (killed !== undefined) return failed('OutOfMemory', `container "${killed.name}"`);
   if (pod.status?.reason === 'Evicted') return failed('Evicted', pod.status.message ?? '');
   for (const name of [containers.executor, containers.prepare]) {
-    const result = decodeResult(terminated(pod, name)?.message ?? '');
+    const result = resultOf(pod, name);
     if (result?.run.outcome === 'Failed')
       return {
         outcome: result.run.reason === 'Canceled' ? 'Canceled' : 'Failed',
         reason: result.run.reason,
-        message: explain(result.run.reason, result.run.message),
+        message: inWords(result.run.reason, result.run.message),
         ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
       };
   }

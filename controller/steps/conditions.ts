@@ -2,7 +2,7 @@
 import type { NewCondition } from '../../crds/rules/conditions.ts';
 import { explain } from '../../crds/rules/reasons.ts';
 import { sentence } from '../../crds/rules/validate.ts';
-import type { Draft } from '../observed.ts';
+import { type Draft, shortened } from '../observed.ts';
 import { openGate } from './gate.ts';
 import { overdueSince } from './time.ts';
 
@@ -11,7 +11,7 @@ const ready = (status: 'True' | 'False', reason: string, message: string): NewCo
   type: 'Ready',
   status,
   reason,
-  message: message.slice(0, longestMessage),
+  message: shortened(message, longestMessage),
 });
 /** Present only while True. */
 const also = (type: 'Stalled' | 'Reconciling', { reason, message }: NewCondition): NewCondition => ({
@@ -74,7 +74,7 @@ function healthy(draft: Draft): NewCondition {
     type: 'BackupHealthy',
     status: value,
     reason,
-    message: message.slice(0, longestMessage),
+    message: shortened(message, longestMessage),
   });
   // A Job of an earlier object that is being removed is in the way for a moment only.
   if (observed.conflict !== undefined && !observed.conflict.transient)
@@ -98,7 +98,7 @@ function healthy(draft: Draft): NewCondition {
 /** Others write to the same place: each leaves what it does not own alone, but a person should know. */
 function shared({ observed, status }: Draft): NewCondition[] {
   const say = (reason: string, message: string): NewCondition[] => [
-    { type: 'PlaceShared', status: 'True', reason, message: message.slice(0, longestMessage) },
+    { type: 'PlaceShared', status: 'True', reason, message: shortened(message, longestMessage) },
   ];
   const [first, ...rest] = observed.samePlace;
   if (first !== undefined) {

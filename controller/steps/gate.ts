@@ -1,6 +1,6 @@
 // Step: the gate, "back up before this change". A new token is pending until a run that was claimed for it commits, or it fails for good.
 import type { GateStatus } from '../../crds/databasebackup.gen.ts';
-import { type Draft, rfc3339 } from '../observed.ts';
+import { type Draft, rfc3339, shortened } from '../observed.ts';
 
 /** In satisfiedBy: the token was there when the object was first seen, and nothing ran for it. */
 export const baselineGate = 'Baseline';
@@ -49,7 +49,7 @@ export function gateEnded(draft: Draft, succeeded: boolean, jobUID: string, mess
 
 function fail(draft: Draft, failure: string): void {
   const { status, now } = draft;
-  status.gate = { ...status.gate, failedAt: rfc3339(now), failure: failure.slice(0, 800) };
+  status.gate = { ...status.gate, failedAt: rfc3339(now), failure: shortened(failure, 800) };
   tell(draft, 'Warning', 'GateFailed', `the gate "${status.gate.token}" failed for good: ${failure}`);
 }
 

@@ -68,7 +68,8 @@ function mayTake(draft: Draft, job: Job, holder: Holder): boolean {
 
 function locked(draft: Draft, holder: Holder, job: Job): void {
   const { now } = draft;
-  draft.wake.push(now.getTime() + lockLookMilliseconds);
+  const runsOut = holder.kind === 'foreign' ? holder.until : undefined;
+  draft.wake.push(Math.min(now.getTime() + lockLookMilliseconds, runsOut ?? Infinity));
   if (now.getTime() - Date.parse(job.metadata.creationTimestamp) < lockedAfterMilliseconds) return;
   const name = leaseName(draft.effective.cluster);
   const message = `Waiting for the lock, Lease ${name}, held by ${inWords(holder)}.`;

@@ -56,32 +56,45 @@ function handledUntil(draft: Draft): number {
 }
 
 function due(draft: Draft, schedule: Schedule): void {
-  const { observed, effective, status, now } = draft;
+  const { observed, effective, now } = draft;
+  countBeforeJob(draft, schedule);
   const found = latestDue(schedule, handledUntil(draft), now.getTime());
   if (found === undefined) return;
   const late = now.getTime() - found.latest > effective.startingDeadlineSeconds * 1000;
-  const skipped = Math.min(found.skipped, missedLimit);
   if (late || unfinished(draft).length > 0) {
-    status.missedWindows = (status.missedWindows ?? 0) + skipped + 1;
-    status.missedUntil = rfc3339(found.latest);
     const why = late ? 'it was more than startingDeadlineSeconds ago' : 'the run before is not finished';
-    missedEvent(draft, skipped + 1, found.skipped > missedLimit, why);
+    missed(draft, found.skipped, 1, found.latest, why);
     return;
   }
-  if (skipped > 0) {
-    status.missedWindows = (status.missedWindows ?? 0) + skipped;
-    // The windows before the due one are counted; the due one itself is not handled yet.
-    status.missedUntil = rfc3339(found.latest - 1000);
-    missedEvent(draft, skipped, found.skipped > missedLimit, 'only the latest window is caught up');
-  }
+  // The windows before the due one are counted; the due one itself is not handled yet.
+  if (found.skipped > 0) missed(draft, found.skipped, 0, found.latest - 1000, onlyLatest);
   const name = windowJobName(observed.backup.metadata.name, new Date(found.latest));
   if (observed.conflict?.jobName === name) return;
   draft.effects.push({ kind: 'createJob', ...made(draft, name, { kind: 'Schedule', slot: rfc3339(found.latest) }) });
 }
 
-function missedEvent(draft: Draft, count: number, more: boolean, why: string): void {
-  const note = `${more ? `more than ${missedLimit}` : count} window(s) did not run: ${why}`;
-  draft.effects.push({ kind: 'event', type: 'Warning', reason: 'WindowMissed', action: 'Schedule', note });
+const onlyLatest = 'only the latest window is caught up';
+
+/** Whoever made the oldest Job may have died before the status was written with what the Job passed over: it is counted now. */
+function countBeforeJob(draft: Draft, schedule: Schedule): void {
+  const { scheduleBaseline, lastAttemptScheduledTime, missedUntil } = draft.status;
+  const slots = unfinished(draft).map((slot) => Date.parse(slot));
+  if (slots.length === 0) return;
+  const handled = Math.max(
+    ...[scheduleBaseline, lastAttemptScheduledTime, missedUntil].map((at) => Date.parse(at ?? '') || 0),
+  );
+  const found = latestDue(schedule, handled, Math.min(...slots, draft.now.getTime()) - 1000);
+  if (found !== undefined) missed(draft, found.skipped, 1, found.latest, onlyLatest);
+}
+
+/** Counts windows up to an instant, which status remembers so that none is counted twice. */
+function missed(draft: Draft, skipped: number, more: 0 | 1, until: number, why: string): void {
+  const { status, effects } = draft;
+  const count = Math.min(skipped, missedLimit) + more;
+  status.missedWindows = (status.missedWindows ?? 0) + count;
+  status.missedUntil = rfc3339(until);
+  const note = `${skipped > missedLimit ? `more than ${missedLimit}` : count} window(s) did not run: ${why}`;
+  effects.push({ kind: 'event', type: 'Warning', reason: 'WindowMissed', action: 'Schedule', note });
 }
 
 /** The newest window that did not run, when nothing has run since; undefined when all is well. */

@@ -134,6 +134,14 @@ describe('the lock', () => {
     );
   });
 
+  test.each([
+    ['when its time runs out', '2025-03-27T01:00:50Z', '2025-03-27T01:01:00Z'],
+    ['in a while, since it may be given back sooner', '2025-03-27T01:00:10Z', '2025-03-27T01:00:25Z'],
+  ])('of a stranger is looked at again %s', (_name, now, wake) => {
+    const lock = foreign({ renewTime: window, leaseDurationSeconds: 60 });
+    expect(look({ jobs: [waiting], lock }, now).wakeAt).toBe(Date.parse(wake));
+  });
+
   test('that is held is a condition after a minute of waiting, with holder and since when', () => {
     const lock = foreign({ renewTime: '2025-03-27T00:59:00Z', leaseDurationSeconds: 3600 });
     expect(conditionOf(look({ jobs: [waiting], lock }, '2025-03-27T01:00:59Z'), 'Locked')).toBeUndefined();

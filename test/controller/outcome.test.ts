@@ -47,6 +47,16 @@ describe('a Job that goes on has no outcome', () => {
   });
 });
 
+test.each([
+  ['a node', podOf([], { reason: 'Evicted', message: 'x'.repeat(1_000_000) })],
+  ['an executor', podOf([ended('executor', 15, JSON.stringify({ ...success, key: 'x'.repeat(1_000_000) }))])],
+  ['a failed executor', podOf([ended('executor', 15, bad.replace('cut off', '\u{1f600}'.repeat(1_500)))])],
+])('of a megabyte that %s says little is kept, and no half of a character', (_name, one) => {
+  const { message = '' } = outcomeOf(failedJob, [one]) ?? {};
+  expect(message.length).toBeLessThan(1_200);
+  expect(message.isWellFormed()).toBe(true);
+});
+
 test('a Job that was started and is suspended was canceled', () => {
   expect(outcomeOf(job({ started: window, spec: { suspend: true } }), [])).toMatchObject({
     outcome: 'Canceled',

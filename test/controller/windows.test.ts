@@ -1,7 +1,7 @@
 // Decisions about time: the window that is due, those that were missed, suspension and changes of the schedule.
 import { describe, expect, test } from 'vitest';
 import { specHash } from '../../crds/rules/names.ts';
-import { backup, claimOf, created, job, jobName, look, told, window } from './builders.ts';
+import { backup, claimOf, created, job, jobName, look, stored, told, window } from './builders.ts';
 
 describe('an object that nobody has looked at', () => {
   const fresh = { ...backup(), status: { observedGeneration: -1 } };
@@ -66,6 +66,23 @@ describe('a window', () => {
     const again = look({ backup: { ...backup(), status: first.status } }, '2025-03-29T01:00:02Z');
     expect(told(again)).toEqual(['create orders-20250329010000']);
     expect(again.status.missedWindows).toBe(2);
+  });
+
+  test('passed over others, which are counted by whoever comes after its Job was made and nothing was written', () => {
+    const [latest, passed] = ['2025-03-29T01:00:00Z', '2025-03-28T01:00:00Z'];
+    const made = job({ name: 'orders-20250329010000', slot: latest, created: latest });
+    const line = ['another'];
+    const first = look({ jobs: [made], line }, '2025-03-29T01:00:02Z');
+    expect(told(first)).toEqual(['event WindowMissed']);
+    expect(first.status).toMatchObject({ missedWindows: 2, missedUntil: passed });
+    const again = look({ backup: stored(backup(), first), jobs: [made], line }, '2025-03-29T01:00:03Z');
+    expect(told(again)).toEqual([]);
+    expect(again.status.missedWindows).toBe(2);
+  });
+
+  test('for which a clock that ran ahead made a Job leaves those before it to come', () => {
+    const ahead = job({ name: 'orders-20250329010000', slot: '2025-03-29T01:00:00Z' });
+    expect(look({ jobs: [ahead], line: ['another'] }, '2025-03-26T13:00:00Z').status.missedWindows).toBe(0);
   });
 
   test('after more than a thousand others is told in words and costs no more', () => {

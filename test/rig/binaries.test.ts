@@ -88,7 +88,17 @@ describe('binary', () => {
 
 describe('program', () => {
   it('reads the version of each program from the go.mod of its module', async () => {
-    for (const name of programNames) expect((await program(name)).version).toMatch(/^v\d+\.\d+\.\d+$/);
+    for (const name of programNames) expect((await program(name)).version).toMatch(/^v\d+\.\d+\.\d+/);
+  });
+
+  it('tells programs of ours apart by their text, since their module may stay as it is', async () => {
+    for (const name of ['coredns', 'kstatus', 'argocd-health'] as const) {
+      const { version, tool } = await program(name);
+      const text = await readFile(path.join(tool, 'main.go'));
+      expect(version).toMatch(/^v\d+\.\d+\.\d+-[0-9a-f]{8}$/);
+      expect(createHash('sha256').update(text).digest('hex')).toContain(version.split('-')[1]);
+    }
+    expect((await program('etcd')).version).toMatch(/^v\d+\.\d+\.\d+$/);
   });
 
   it('says how to mend a go.mod that lacks the module', () => {

@@ -78,3 +78,13 @@ export function changing(zones: readonly string[], from: number, to: number): Sh
   }
   return [...found.values()];
 }
+
+/** What a change is to a schedule: by how much the clock moves, and at what time of day. */
+const kindOf = ({ at, before, after }: Change): string => `${after - before} at ${(at + before) % day}`;
+
+/** The first change of each kind. */
+export function kindsOf(changes: readonly Change[]): Change[] {
+  const kinds = new Map<string, Change>();
+  for (const change of changes) if (!kinds.has(kindOf(change))) kinds.set(kindOf(change), change);
+  return [...kinds.values()];
+}

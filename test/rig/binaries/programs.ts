@@ -1,5 +1,6 @@
 // Where each program of the rig comes from: its Go module under test/rig/tools (which alone says the version) and, where
 // the project publishes one, its release file.
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -14,7 +15,9 @@ export type ProgramName =
   | 'coredns'
   | 'kind'
   | 'versitygw'
-  | 'kustomize';
+  | 'kustomize'
+  | 'kstatus'
+  | 'argocd-health';
 
 export interface Release {
   readonly url: string;
@@ -80,6 +83,8 @@ const sources: Record<ProgramName, Source> = {
     module: 'sigs.k8s.io/kustomize/kustomize/v5',
     package: 'sigs.k8s.io/kustomize/kustomize/v5',
   },
+  kstatus: { tool: 'kstatus', module: 'github.com/fluxcd/cli-utils', package: '.' },
+  'argocd-health': { tool: 'argocd', module: 'github.com/argoproj/argo-cd/v2', package: '.' },
 };
 
 export const programNames = Object.keys(sources) as readonly ProgramName[];
@@ -87,10 +92,17 @@ export const programNames = Object.keys(sources) as readonly ProgramName[];
 export async function program(name: ProgramName, os: string = process.platform): Promise<Program> {
   const source = sources[name];
   const tool = path.join(import.meta.dirname, '..', 'tools', source.tool);
-  const version = requiredVersion(await readFile(path.join(tool, 'go.mod'), 'utf8'), source.module);
+  const required = requiredVersion(await readFile(path.join(tool, 'go.mod'), 'utf8'), source.module);
+  const version = source.package === '.' ? `${required}-${await mainDigest(tool)}` : required;
   const arch = process.arch === 'x64' ? 'amd64' : process.arch;
   const release = source.release?.(version, os, arch);
   return { name, version, tool, package: source.package, ldflags: ldflags(source.tool, version), release };
+}
+
+/** A main.go of ours changes while the module it is made from does not: what the cache holds must be told from it. */
+async function mainDigest(tool: string): Promise<string> {
+  const text = await readFile(path.join(tool, 'main.go'));
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
 /** The version a go.mod requires of a module, such as v1.36.3. */
