@@ -24,6 +24,8 @@ export function release(draft: Draft): void {
   const { lease } = draft.observed.lock;
   if (lease === undefined || holder.kind !== 'job' || holder.alive) return;
   draft.effects.push({ kind: 'releaseLock', lease, jobName: holder.name, jobUid: holder.uid });
+  // A Lease that has lost our label, or never had it, is not watched: nobody else would tell that it is free.
+  if (waiting(draft).length > 0) draft.wake.push(draft.now.getTime());
 }
 
 /** One step of the launch. Each is decided from what is to be seen, so each may be repeated. */

@@ -71,6 +71,10 @@ describe('the lock', () => {
     ]);
   });
 
+  test('of a dead Job is looked at again once it is given back, since a Lease without our label is not watched', () => {
+    expect(look({ jobs: [waiting], lock: heldBy(other, false) }, soon).wakeAt).toBe(Date.parse(soon));
+  });
+
   test('of a dead Job is given back though nobody waits', () => {
     expect(told(look({ lock: heldBy(other, false) }, '2025-03-26T12:00:05Z'))).toEqual([
       'release dbbackup-orders-db of stock-20250327010000',
