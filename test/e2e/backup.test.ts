@@ -95,6 +95,29 @@ describe('a backup to S3', () => {
     expect((await team.keys()).filter((key) => key.endsWith('.snap'))).toHaveLength(3);
   });
 
+  it('is taken before a change that its gate waits for, in the image of the server that still runs', async () => {
+    const image = at.images.postgres.name;
+    const gated = (newImage: string, token: string): Backup => {
+      const object = backupOf(namespace, 'gated', newImage, { gate: { token, timeoutSeconds: 300 } }) as Backup;
+      object.metadata.annotations = { [annotations.trigger]: 'first' };
+      return object;
+    };
+    await at.kubectl.apply([gated(image, 'v1')]);
+    const first = await runEnd(at.kubectl, namespace, 'gated', 'first');
+    expect(first.status?.gate).toMatchObject({ token: 'v1', satisfiedBy: 'Baseline' });
+    await at.kubectl.apply([gated('nowhere.example/postgres:next', 'v2')]);
+    const wait = ['--for=jsonpath={.status.gate.token}=v2', '--timeout=60s'];
+    await at.kubectl(['-n', namespace, 'wait', 'databasebackup/gated', ...wait]);
+    expect(await plugin('describe', 'gated')).toMatch(/gate backup has been running|GatePending|Backups work/);
+    await at.kubectl(['-n', namespace, 'wait', 'databasebackup/gated', '--for=condition=Ready', '--timeout=240s']);
+    const { status } = await getBackup(at.kubectl, namespace, 'gated');
+    expect(status?.gate).toMatchObject({ token: 'v2', satisfiedBy: status?.run?.jobUID });
+    expect(status?.run).toMatchObject({ trigger: 'Gate', gate: 'v2', image, outcome: 'Succeeded' });
+    expect(status?.lastSnapshot).toMatchObject({ image });
+    expect(status?.lastSnapshot?.id).not.toBe(first.status?.lastSnapshot?.id);
+    expect(await team.keys()).toContain(status?.lastSnapshot?.key);
+  });
+
   it('dumps what its extra arguments leave, with the resources and labels of its job', async () => {
     const image = at.images.postgres.name;
     const { host, name } = database;
