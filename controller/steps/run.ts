@@ -152,7 +152,13 @@ function prune(draft: Draft, end: 'Complete' | 'Failed', keep: number): void {
   const jobs = draft.observed.jobs.filter((job) => jobEnd(job) === end);
   const claimed = [draft.status.run?.jobUID, draft.observed.backup.status?.run?.jobUID];
   for (const job of jobs.slice(0, Math.max(0, jobs.length - keep)))
-    if (!claimed.includes(job.metadata.uid)) remove(draft, job, 'history limit');
+    if (!claimed.includes(job.metadata.uid) && !isOfLaterClaim(draft, job)) remove(draft, job, 'history limit');
+}
+
+/** A Job that was started after the claim that this look knows has one of its own, which the cache does not show yet. */
+function isOfLaterClaim({ status }: Draft, job: Job): boolean {
+  const started = job.metadata.annotations?.[annotations.started];
+  return started !== undefined && !(Date.parse(started) < Date.parse(status.run?.claimedAt ?? ''));
 }
 
 function remove(draft: Draft, job: Job, why: string): void {

@@ -1,6 +1,6 @@
 // Decisions that the simulation (test/simulation) showed to be wrong once, each as small as it can be told.
 import { expect, test } from 'vitest';
-import { backup, job, jobName, look, told } from './builders.ts';
+import { backup, claimOf, job, jobName, look, told } from './builders.ts';
 
 const later = '2025-03-27T02:00:00Z';
 
@@ -9,4 +9,13 @@ test('a waiting Job of a window before the change of the schedule goes and is no
   const decision = look({ backup: changed, jobs: [job()] }, later);
   expect(told(decision)).toEqual([`delete ${jobName} job-1: its window is of an earlier schedule`]);
   expect(decision.status.missedWindows).toBe(0);
+});
+
+test('an ended Job that was started after the claim that is to be seen is no history yet', () => {
+  const before = claimOf(job({ uid: 'job-0' }), { claimedAt: '2025-03-26T01:00:00Z', outcome: 'Succeeded' });
+  const status = { run: before, lastAttemptScheduledTime: '2025-03-26T01:00:00Z' };
+  const spec = { successfulJobsHistoryLimit: 0, failedJobsHistoryLimit: 0 };
+  const ended = job({ started: '2025-03-27T01:00:02Z', ended: 'Complete' });
+  const decision = look({ backup: backup({ status, spec }), jobs: [ended] }, '2025-03-27T01:05:00Z');
+  expect(told(decision)).not.toContain(`delete ${jobName} job-1: history limit`);
 });
