@@ -1,5 +1,5 @@
 // Step: the claimed run. Sees it start, sees it end, and writes down how, once.
-import { annotations } from '../../crds/rules/names.ts';
+import { annotations, labels } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
 import { type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
@@ -7,7 +7,7 @@ import { goneOutcome, type Outcome, outcomeOf, startFailedAnnotation, startTroub
 import { gateEnded } from './gate.ts';
 
 export function run(draft: Draft): void {
-  const { observed, status } = draft;
+  const { observed, status, now } = draft;
   const claimed = status.run;
   if (claimed === undefined || claimed.outcome !== undefined) return;
   const job = observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
@@ -22,8 +22,13 @@ export function run(draft: Draft): void {
   }
   const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
   status.phase = working ? 'Running' : 'Pending';
+  // Without our label nobody tells of its end.
+  if (job.metadata.labels?.[labels.managedBy] === undefined) draft.wake.push(now.getTime() + unwatchedLookMilliseconds);
   watchStart(draft, job);
 }
+
+/** A Job whose labels somebody took is not watched: it is looked at this often. */
+const unwatchedLookMilliseconds = 30_000;
 
 /** Events are looked for, and trouble is told, once a pod has had this long to come to work. */
 export const startGraceMilliseconds = 30_000;

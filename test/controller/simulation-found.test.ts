@@ -1,6 +1,6 @@
 // Decisions that the simulation (test/simulation) showed to be wrong once, each as small as it can be told.
 import { expect, test } from 'vitest';
-import { backup, claimOf, job, jobName, look, told } from './builders.ts';
+import { backup, claimOf, job, jobName, look, told, window } from './builders.ts';
 
 const later = '2025-03-27T02:00:00Z';
 
@@ -18,4 +18,13 @@ test('an ended Job that was started after the claim that is to be seen is no his
   const ended = job({ started: '2025-03-27T01:00:02Z', ended: 'Complete' });
   const decision = look({ backup: backup({ status, spec }), jobs: [ended] }, '2025-03-27T01:05:00Z');
   expect(told(decision)).not.toContain(`delete ${jobName} job-1: history limit`);
+});
+
+test('a run whose Job lost its labels is looked at again and again, since nothing tells of its end', () => {
+  const unwatched = job({ started: window });
+  delete unwatched.metadata.labels;
+  const status = { run: claimOf(unwatched), lastAttemptScheduledTime: window };
+  const pods = [{ metadata: { ...unwatched.metadata, uid: 'pod-1' }, status: { phase: 'Running' } }];
+  const decision = look({ backup: backup({ status }), jobs: [unwatched], pods }, later);
+  expect(decision.wakeAt).toBe(Date.parse(later) + 30_000);
 });
