@@ -1,5 +1,5 @@
 // Step: the claimed run. Sees it start, sees it end, and writes down how, once.
-import { annotations } from '../../crds/rules/names.ts';
+import { annotations, labels } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
 import { type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
@@ -7,7 +7,7 @@ import { goneOutcome, type Outcome, outcomeOf, startFailedAnnotation, startTroub
 import { gateEnded } from './gate.ts';
 
 export function run(draft: Draft): void {
-  const { observed, status } = draft;
+  const { observed, status, now } = draft;
   const claimed = status.run;
   if (claimed === undefined || claimed.outcome !== undefined) return;
   const job = observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
@@ -22,8 +22,13 @@ export function run(draft: Draft): void {
   }
   const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
   status.phase = working ? 'Running' : 'Pending';
+  // Without our label nobody tells of its end.
+  if (job.metadata.labels?.[labels.managedBy] === undefined) draft.wake.push(now.getTime() + unwatchedLookMilliseconds);
   watchStart(draft, job);
 }
+
+/** A Job whose labels somebody took is not watched: it is looked at this often. */
+const unwatchedLookMilliseconds = 30_000;
 
 /** Events are looked for, and trouble is told, once a pod has had this long to come to work. */
 export const startGraceMilliseconds = 30_000;
@@ -152,7 +157,13 @@ function prune(draft: Draft, end: 'Complete' | 'Failed', keep: number): void {
   const jobs = draft.observed.jobs.filter((job) => jobEnd(job) === end);
   const claimed = [draft.status.run?.jobUID, draft.observed.backup.status?.run?.jobUID];
   for (const job of jobs.slice(0, Math.max(0, jobs.length - keep)))
-    if (!claimed.includes(job.metadata.uid)) remove(draft, job, 'history limit');
+    if (!claimed.includes(job.metadata.uid) && !isOfLaterClaim(draft, job)) remove(draft, job, 'history limit');
+}
+
+/** A Job that was started after the claim that this look knows has one of its own, which the cache does not show yet. */
+function isOfLaterClaim({ status }: Draft, job: Job): boolean {
+  const started = job.metadata.annotations?.[annotations.started];
+  return started !== undefined && !(Date.parse(started) < Date.parse(status.run?.claimedAt ?? ''));
 }
 
 function remove(draft: Draft, job: Job, why: string): void {

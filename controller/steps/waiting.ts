@@ -4,7 +4,7 @@ import { annotations, triggerJobName, windowJobName } from '../../crds/rules/nam
 import { buildJob, type JobRequest } from '../job.ts';
 import { type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
-import { purposeOf } from '../purpose.ts';
+import { purposeOf, slotOf } from '../purpose.ts';
 import { specDigest } from '../spec.ts';
 import { pendingGate, runImage } from './gate.ts';
 
@@ -47,8 +47,11 @@ export function outdated(draft: Draft): void {
 function reasonToGo(draft: Draft, job: Job): string | undefined {
   const { observed, effective } = draft;
   if (isSpent(draft, job)) return 'what it is for has been handled';
+  const slot = slotOf(job);
   const stopped = effective.suspend || observed.backup.spec.schedule === undefined;
-  if (stopped && purposeOf(job).kind === 'Schedule') return 'the schedule is stopped';
+  if (stopped && slot !== undefined) return 'the schedule is stopped';
+  if (slot !== undefined && Date.parse(slot) <= Date.parse(draft.status.scheduleBaseline ?? ''))
+    return 'its window is of an earlier schedule';
   return draft.findings.length > 0 ? 'the spec is not valid' : undefined;
 }
 

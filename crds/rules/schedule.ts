@@ -8,7 +8,7 @@ export interface Schedule {
   /** Five fields with @ names and H resolved. */
   readonly resolved: string;
   readonly zone: string;
-  /** The first window strictly after an instant, in ms; undefined when there is none within five years. */
+  /** The first window strictly after an instant, in ms; undefined when there is none within eight years. */
   next(after: number): number | undefined;
   /** Its hours are all 24: it counts real instants, not walls. */
   readonly everyHour: boolean;
@@ -17,8 +17,9 @@ export interface Schedule {
 }
 
 const day = 86_400_000;
-const horizon = 5 * 366 * day;
-/** Any 29 February has another within eight years of it but for the turns of some centuries, none of which is near. */
+/** The longest wait is that of 29 February over a year 2100. */
+const horizon = 8 * 366 * day;
+/** Where the search begins for a first window, which shows that there is one: 29 February is three years away. */
 const someDay = Date.UTC(2025, 0, 1);
 
 function expressionOf(resolved: string): CronExpression {

@@ -18,7 +18,8 @@ describe('the history of Jobs', () => {
       started: day(index),
       ended: end,
     });
-  const past = { lastAttemptScheduledTime: window };
+  const newest = claimOf(job({ uid: 'job-newest' }), { outcome: 'Succeeded' });
+  const past = { lastAttemptScheduledTime: window, run: newest };
   const gone = (jobs: Job[], change: Parameters<typeof backup>[0] = {}): string[] =>
     told(look({ backup: backup({ status: past, ...change }), jobs }, now));
 

@@ -50,6 +50,12 @@ export class Scene {
     this.namespace = namespace;
   }
 
+  static async make(world: World, name: string, labels: object = {}): Promise<Scene> {
+    const scene = new Scene(world, unique(name));
+    await scene.call('POST', '/api/v1/namespaces', { metadata: { name: scene.namespace, labels } });
+    return scene;
+  }
+
   call<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<T> {
     return this.world.transport.call<T>({ method, path, ...(body === undefined ? {} : { body }) });
   }
@@ -350,8 +356,12 @@ export class FaultyScene extends Scene {
     return this.proxy.asked.filter((asked) => asked.at >= at && !/\/events|dbbackup-controller/.test(asked.path));
   }
 
-  async close(): Promise<void> {
+  async killAll(): Promise<void> {
     await Promise.all(this.programs.map((program) => program.kill()));
+  }
+
+  async close(): Promise<void> {
+    await this.killAll();
     await this.proxy.down().catch(() => undefined);
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -90,8 +90,9 @@ describe.each(changes)('around the change of %s of %s (%s)', (zone, date, what) 
 });
 
 describe('a daily schedule', () => {
-  // Apia left out a day and Pyongyang the end of one: what was due then moved to the next day.
-  const rows = changes.filter(([zone]) => zone !== 'Pacific/Apia' && zone !== 'Asia/Pyongyang');
+  // Apia left out a day, Pyongyang the end of one, and so does Nuuk every spring: what is due then moves to the next day.
+  const moving = ['Pacific/Apia', 'Asia/Pyongyang', 'America/Nuuk'];
+  const rows = changes.filter(([zone]) => !moving.includes(zone));
 
   test.each(rows)('in %s around %s runs once on every local day, whatever its hour', (zone, date) => {
     const { from, to } = around(date, 4);
@@ -114,6 +115,18 @@ describe('a daily schedule', () => {
     const schedule = parseSchedule('0 12 30 * *', 'Pacific/Apia', 'shop/orders');
     expect(schedule.next(Date.UTC(2011, 11, 1))).toBe(Date.UTC(2011, 11, 30, 10));
   });
+});
+
+test.each([
+  ['0 23,0 * * *', [0]],
+  ['30 23,0 * * *', [0, 30]],
+  ['*/30 22-23 * * *', [0]],
+  ['0,59 23,0 * * *', [0, 59]],
+] as const)('the windows of %s in the hour that Nuuk leaves out meet midnight and are one', (text, minutes) => {
+  const midnight = Date.UTC(2024, 2, 31, 1);
+  const schedule = parseSchedule(text, 'America/Nuuk', 'shop/orders');
+  const found = following(schedule, midnight - 1, midnight + day / 24 - 1);
+  expect(iso(found)).toEqual(iso(minutes.map((past) => midnight + past * 60_000)));
 });
 
 describe('a schedule of every hour on one day of the year', () => {
