@@ -12,6 +12,8 @@ export interface Change {
 
 export interface History {
   zone: string;
+  /** Its beginning: nothing is known of the time before. */
+  from: number;
   /** Ahead of UTC at the beginning, ms. */
   first: number;
   changes: readonly Change[];
@@ -41,11 +43,13 @@ export function historyOf(zone: string, from: number, to: number, every = pace):
     changes.push({ at: high, before, after });
     before = after;
   }
-  return { zone, first, changes };
+  return { zone, from, first, changes };
 }
 
 /** The same as reading the clock every minute. */
 export function minutesIn(history: History, from: number, to: number): Minute[] {
+  if (from < history.from)
+    throw new Error(`the history of ${history.zone} begins later than ${new Date(from).toISOString()}`);
   const minutes: Minute[] = [];
   let ahead = history.first;
   let next = 0;
