@@ -18,7 +18,8 @@ import {
 } from './faults-world.ts';
 import type { Program } from './program.ts';
 
-const rig = ownedRig('faultsapi');
+// Never one that is shared: its other controllers would do our work.
+const rig = ownedRig('faultsapi', {});
 let cluster: Cluster;
 let direct: World;
 

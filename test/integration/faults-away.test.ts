@@ -16,7 +16,8 @@ import {
   windowOf,
 } from './faults-world.ts';
 
-const rig = ownedRig('faultsaway');
+// Never one that is shared: its other controllers would do our work.
+const rig = ownedRig('faultsaway', {});
 const day = 86_400_000;
 let cluster: Cluster;
 let direct: World;

@@ -18,7 +18,8 @@ import {
   text,
 } from './faults-world.ts';
 
-const rig = ownedRig('faultsjobs');
+// Never one that is shared: its other controllers would do our work.
+const rig = ownedRig('faultsjobs', {});
 let cluster: Cluster;
 let direct: World;
 /** Its controllers see all namespaces. */

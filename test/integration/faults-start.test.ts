@@ -7,7 +7,8 @@ import { waitFor } from '../wait.ts';
 import { installCrd, type World, world } from './controller-world.ts';
 import { condition, FaultyScene, Scene, startOwnCluster, stopOwnCluster, text } from './faults-world.ts';
 
-const rig = ownedRig('faultsstart');
+// Never one that is shared: its other controllers would do our work.
+const rig = ownedRig('faultsstart', {});
 let cluster: Cluster;
 let direct: World;
 /** Its controllers see all namespaces. */
