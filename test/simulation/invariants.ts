@@ -1,0 +1,167 @@
+// What must hold after every change, checked against the API server's own objects and the bucket.
+
+import { clusterLabel } from '../../controller/labels.ts';
+import { holderOf, isFree } from '../../controller/lock.ts';
+import { type Backup, type Job, jobEnd, type Lease, type Pod, podEnded } from '../../controller/objects.ts';
+import type { Settings } from '../../controller/observed.ts';
+import { purposeOf } from '../../controller/purpose.ts';
+import { annotations, leaseName } from '../../crds/rules/names.ts';
+import type { Api, Change } from './api.ts';
+import { type Bucket, jobUid } from './kubelet.ts';
+import { Ledger } from './ledger.ts';
+
+export type Invariant = 'I1' | 'I2' | 'I6' | 'I7' | 'truth' | 'claimed Job deleted' | 'baseline' | 'caps' | 'throws';
+
+export class Broken extends Error {
+  readonly invariant: Invariant;
+  constructor(invariant: Invariant, what: string) {
+    super(`${invariant}: ${what}`);
+    this.name = 'Broken';
+    this.invariant = invariant;
+  }
+}
+
+export const isController = (by: string): boolean => /^c\d+$/.test(by);
+const isStarted = (job: Job): boolean => job.metadata.annotations?.[annotations.started] !== undefined;
+
+export class Invariants {
+  /** The first that was broken. */
+  broken: Broken | undefined;
+  /** Whether the caps must hold: one controller alone, whose cache is not minutes late. */
+  capsHold = true;
+  /** Nobody else writes beside it. */
+  oneController = true;
+  readonly ledger: Ledger;
+  private readonly api: Api;
+  private readonly settings: Settings;
+  private readonly now: () => number;
+  /** Uid of the Job that ran for a window of an object. */
+  private readonly ran = new Map<string, string>();
+  /** Highest reading of a controller's clock since it was last set. */
+  private readonly clocks = new Map<string, number>();
+  private readonly holders = new Map<string, string>();
+
+  constructor(api: Api, settings: Settings, bucket: Bucket, now: () => number) {
+    this.api = api;
+    this.settings = settings;
+    this.now = now;
+    this.ledger = new Ledger(bucket, (invariant, what) => this.broke(invariant, what));
+    api.followers.push((change) => this.follow(change));
+  }
+
+  broke(invariant: Invariant, what: string): void {
+    this.broken ??= new Broken(invariant, what);
+  }
+
+  clockRead(name: string, reading: number): void {
+    this.clocks.set(name, Math.max(this.clocks.get(name) ?? 0, reading));
+  }
+
+  leaseSeen(name: string, lease: Lease | undefined): void {
+    if (lease === undefined) return;
+    const { namespace, name: leaseName } = lease.metadata;
+    this.holders.set(`${name} ${namespace}/${leaseName}`, lease.spec?.holderIdentity ?? '');
+  }
+
+  finished(backup: Backup): void {
+    this.ledger.toldFinished(backup.status?.run?.jobUID ?? '');
+  }
+
+  private follow({ kind, before, after, by }: Change): void {
+    if (kind === 'backups') this.ledger.follow(before as Backup | undefined, after as Backup | undefined, by);
+    else if (kind === 'jobs') this.jobChanged(before as Job | undefined, after as Job | undefined, by);
+    else if (kind === 'leases' && isController(by)) this.leaseChanged(before as Lease | undefined, after as Lease, by);
+    else if (kind === 'pods' && before === undefined) this.alone(after as Pod);
+  }
+
+  private jobChanged(before: Job | undefined, after: Job | undefined, by: string): void {
+    if (before !== undefined && after === undefined && isController(by)) this.jobDeleted(before, by);
+    if (before === undefined || after === undefined || !isController(by)) return;
+    if (before.spec.suspend === true && after.spec.suspend === false) this.jobStarted(before, after, by);
+  }
+
+  private jobStarted(before: Job, job: Job, by: string): void {
+    const { uid, name, namespace } = job.metadata;
+    if (isStarted(before)) this.broke('I1', `Job ${name} ${uid} was canceled, and is resumed by ${by}`);
+    if (jobEnd(job) !== undefined) this.broke('I1', `Job ${name} ${uid} has ended, and is started by ${by}`);
+    const owner = job.metadata.ownerReferences?.[0];
+    const purpose = purposeOf(job);
+    const what = purpose.kind === 'Schedule' ? `window ${purpose.slot}` : `Job ${uid}`;
+    const key = `${owner?.uid} ${what}`;
+    const other = this.ran.get(key);
+    if (other !== undefined) this.broke('I1', `Jobs ${other} and ${uid} both ran for ${key}`);
+    this.ran.set(key, uid);
+    const backup = this.api.get('backups', namespace, owner?.name ?? '');
+    const run = backup?.status?.run;
+    if (backup?.metadata.uid === owner?.uid && (run?.jobUID !== uid || run?.outcome !== undefined))
+      this.broke('I1', `Job ${uid} is started by ${by}, the claim names ${run?.jobUID} ${run?.outcome ?? ''}`);
+    const cluster = job.metadata.labels?.[clusterLabel] ?? '';
+    const seen = this.holders.get(`${by} ${namespace}/${leaseName(cluster)}`);
+    if (seen !== uid) this.broke('I2', `Job ${uid} is started by ${by}, which saw the lock held by "${seen}"`);
+    this.alone(job);
+    this.ledger.started.set(uid, { backupUid: owner?.uid ?? '', name });
+    this.withinCaps(namespace);
+  }
+
+  /** No other Job of the same lock is at work. */
+  private alone(object: Job | Pod): void {
+    const { namespace, labels } = object.metadata;
+    const cluster = labels?.[clusterLabel];
+    if (cluster === undefined) return;
+    const working = new Set<string>();
+    for (const pod of this.api.all('pods').values())
+      if (this.isOn(pod, namespace, cluster) && !podEnded(pod)) working.add(jobUid(pod));
+    for (const job of this.api.all('jobs').values())
+      if (
+        this.isOn(job, namespace, cluster) &&
+        isStarted(job) &&
+        job.spec.suspend !== true &&
+        jobEnd(job) === undefined
+      )
+        working.add(job.metadata.uid);
+    if (working.size > 1)
+      this.broke('I2', `Jobs ${[...working].join(' and ')} work at once under the lock of ${cluster}`);
+  }
+
+  private isOn({ metadata }: Job | Pod, namespace: string, cluster: string): boolean {
+    return metadata.namespace === namespace && metadata.labels?.[clusterLabel] === cluster;
+  }
+
+  private withinCaps(namespace: string): void {
+    if (!this.capsHold) return;
+    const { maxRunning, maxRunningPerNamespace } = this.settings;
+    const running = [...this.api.all('jobs').values()].filter((job) => isStarted(job) && jobEnd(job) === undefined);
+    const here = running.filter(({ metadata }) => metadata.namespace === namespace);
+    if (running.length > maxRunning || here.length > maxRunningPerNamespace)
+      this.broke('caps', `${running.length} Jobs run, ${here.length} of them in ${namespace}`);
+  }
+
+  /** A Job that was claimed is evidence until its outcome is stored. */
+  private jobDeleted(job: Job, by: string): void {
+    const { uid, namespace, name } = job.metadata;
+    const owner = job.metadata.ownerReferences?.[0];
+    const backup = this.api.get('backups', namespace, owner?.name ?? '');
+    if (backup?.metadata.uid !== owner?.uid) return;
+    const run = backup?.status?.run;
+    // A second controller that is behind may take a Job for one that waits in vain: then the run fails, and nothing runs twice.
+    if (!this.oneController && jobEnd(job) === undefined) return;
+    const started = isStarted(job) && !this.ledger.recorded.has(uid);
+    if (started || (run?.jobUID === uid && run.outcome === undefined))
+      this.broke('claimed Job deleted', `Job ${name} ${uid} is deleted by ${by}, its outcome is not in status`);
+  }
+
+  private leaseChanged(before: Lease | undefined, after: Lease | undefined, by: string): void {
+    this.leaseSeen(by, after);
+    const held = before?.spec?.holderIdentity ?? '';
+    if (before === undefined || held === '' || held === after?.spec?.holderIdentity) return;
+    const holder = holderOf({ lease: before, holderIsAlive: this.isAlive(held) });
+    const clock = Math.max(this.now(), this.clocks.get(by) ?? 0);
+    if (!isFree(holder, clock)) this.broke('I2', `${by} takes the lock of ${held}, which still works`);
+  }
+
+  private isAlive(uid: string): boolean {
+    for (const job of this.api.all('jobs').values())
+      if (job.metadata.uid === uid && jobEnd(job) === undefined) return true;
+    return !this.api.podsOfJob(uid).every(podEnded);
+  }
+}
