@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Backup, type Job, jobEnd } from '../../controller/objects.ts';
 import { annotations, snapshotId } from '../../crds/rules/names.ts';
 import { type Cluster, startCluster } from '../rig/cluster/cluster.ts';
-import { type ApiProxy, startApiProxy, type Write } from '../rig/faults/api-proxy.ts';
+import { type ApiProxy, startApiProxy, upstreamOf, type Write } from '../rig/faults/api-proxy.ts';
 import { ownedRig, stopOwnedRig } from '../rig/owned.ts';
 import { waitFor } from '../wait.ts';
 import {
@@ -34,9 +34,9 @@ beforeAll(async () => {
   cluster = await startCluster({ name: rig, node: false, log, env: { ...process.env, DBBACKUP_KUBECONFIG: '' } });
   direct = world(cluster.kubeconfig);
   await installCrd(direct);
-  proxy = await startApiProxy(cluster.kubeconfig);
+  proxy = await startApiProxy(await upstreamOf(cluster.kubeconfig));
   folder = await mkdtemp(join(tmpdir(), 'dbbackup-crash-'));
-  await proxy.kubeconfig(join(folder, 'kubeconfig'));
+  await proxy.writeKubeconfig(join(folder, 'kubeconfig'));
 });
 
 afterAll(async () => {
@@ -70,10 +70,12 @@ async function backup(namespace: string, plug?: Plug): Promise<Run> {
   proxy.writes = [];
   // Events may be lost; all else counts.
   proxy.counts = (_, path) => path.includes(`/namespaces/${namespace}/`) && !path.includes('/events');
-  proxy.onWrite = (write, when) => {
-    if (killed.length > 0 || plug === undefined || write.number !== plug.write || when !== plug.when) return false;
+  const kill = (): void => {
     if (controller !== undefined) killed.push(controller.kill());
-    return true;
+  };
+  proxy.fault = (write) => {
+    if (killed.length > 0 || write.number !== plug?.write) return undefined;
+    return { kind: plug.when === 'before' ? 'drop' : 'lose', done: kill };
   };
   const window = await createDueBackup(direct, namespace, 'orders');
   controller = startController();

@@ -80,12 +80,17 @@ export function backupObject(namespace: string, name: string, spec: object = {})
 const backups = (namespace: string): string => `/apis/dbbackup.io/v1alpha1/namespaces/${namespace}/databasebackups`;
 
 /** Creates a backup whose window is due: its status says that it was observed before that window. */
-export async function createDueBackup({ transport }: World, namespace: string, name: string): Promise<string> {
+export async function createDueBackup(
+  { transport }: World,
+  namespace: string,
+  name: string,
+  spec: object = {},
+): Promise<string> {
   const { schedule, window, baseline } = dueSchedule(new Date());
   await transport.call<Backup>({
     method: 'POST',
     path: backups(namespace),
-    body: backupObject(namespace, name, { schedule }),
+    body: backupObject(namespace, name, { ...spec, schedule }),
   });
   const status = { observedGeneration: 1, observedSchedule: `Etc/UTC ${schedule}`, scheduleBaseline: baseline };
   await transport.call({ method: 'PATCH', path: `${backups(namespace)}/${name}/status`, body: { status } });
@@ -116,16 +121,13 @@ export function successResult(id: string): Result {
   return { run, inventory: { snapshots: [{ id, size: 300 }], count: 1, deleted: 0, foreign: 0, pruneError: '' } };
 }
 
-/** Plays the kubelet on a control plane without a node: ends a Job's pod with a result. */
-export async function endPod(
-  { transport, kube }: World,
-  namespace: string,
-  jobUid: string,
-  result: Result,
-): Promise<void> {
-  const pod = await waitFor('the Job has a pod', async () => (await kube.podsOfJob(namespace, jobUid))[0]);
+/**
+ * A pod's status as the kubelet leaves it when the containers have ended with a result.
+ * @param secondsAgo when they ended: the Job controller makes the next pod no sooner than ten seconds after
+ */
+export function endedStatus(result: Result, secondsAgo = 0): object {
   const good = result.run.outcome === 'Succeeded';
-  const now = new Date().toISOString();
+  const at = new Date(Date.now() - secondsAgo * 1000).toISOString();
   const ended = (name: string, message: string): object => ({
     name,
     image: 'x',
@@ -137,20 +139,26 @@ export async function endPod(
         exitCode: good ? 0 : 15,
         reason: good ? 'Completed' : 'Error',
         message,
-        startedAt: now,
-        finishedAt: now,
+        startedAt: at,
+        finishedAt: at,
       },
     },
   });
-  await transport.call<Pod>({
-    method: 'PATCH',
-    path: `/api/v1/namespaces/${namespace}/pods/${pod.metadata.name}/status`,
-    body: {
-      status: {
-        phase: good ? 'Succeeded' : 'Failed',
-        initContainerStatuses: [{ ...ended(containers.prepare, ''), ready: true }],
-        containerStatuses: [ended(containers.dump, ''), ended(containers.executor, encodeResult(result))],
-      },
-    },
-  });
+  return {
+    phase: good ? 'Succeeded' : 'Failed',
+    initContainerStatuses: [{ ...ended(containers.prepare, ''), ready: true }],
+    containerStatuses: [ended(containers.dump, ''), ended(containers.executor, encodeResult(result))],
+  };
+}
+
+/** Plays the kubelet on a control plane without a node. */
+export async function setPodStatus({ transport }: World, pod: Pod, status: object): Promise<void> {
+  const path = `/api/v1/namespaces/${pod.metadata.namespace}/pods/${pod.metadata.name}/status`;
+  await transport.call<Pod>({ method: 'PATCH', path, body: { status } });
+}
+
+/** Ends a Job's pod with a result. */
+export async function endPod(api: World, namespace: string, jobUid: string, result: Result): Promise<void> {
+  const pod = await waitFor('the Job has a pod', async () => (await api.kube.podsOfJob(namespace, jobUid))[0]);
+  await setPodStatus(api, pod, endedStatus(result));
 }
