@@ -86,19 +86,12 @@ function fuzzed(): Map<string, unknown[]> {
   return values;
 }
 
-/** Kubernetes takes no user or group above this, though the schema does: its Jobs are refused. */
-const greatestId = 2_147_483_647;
 /** A map that is emptied by server-side apply becomes null on its way, which the API server then refuses (kubernetes/kubernetes#135841). */
-const isRefused = ({ path, node }: Field, value: unknown): boolean =>
-  ((path === 'job.runAsUser' || path === 'job.fsGroup') && Number(value) > greatestId) ||
-  (typeof node.additionalProperties === 'object' && canonical(value) === '{}');
+const isRefused = ({ node }: Field, value: unknown): boolean =>
+  typeof node.additionalProperties === 'object' && canonical(value) === '{}';
 
 /** Values that every field of its kind should be tried with. */
-export function bounds(field: Field): unknown[] {
-  return boundsOf(field).map((bound) => (isRefused(field, bound) ? greatestId : bound));
-}
-
-function boundsOf({ path, node }: Field): unknown[] {
+export function bounds({ path, node }: Field): unknown[] {
   if (unions[path] !== undefined) return [...unions[path]];
   if (node.type === 'boolean') return [true, false];
   return [...(node.enum ?? []), ...[node.minimum, node.maximum].filter((bound) => bound !== undefined)];
