@@ -85,7 +85,8 @@ function toBackup(world: World, action: Extract<Happening, { backup: string }>):
 function toJob(world: World, action: Happening, jobs: readonly Job[]): void {
   const { api } = world;
   if (action.what === 'cancel') {
-    const job = jobs.find((one) => one.spec.suspend === false && jobEnd(one) === undefined);
+    // Who cancels looks for the Job by its labels.
+    const job = jobs.find((one) => one.spec.suspend === false && jobEnd(one) === undefined && one.metadata.labels);
     if (job !== undefined) api.change('jobs', job, 'user', (old) => ({ ...old, spec: { ...old.spec, suspend: true } }));
   } else if (action.what === 'strip labels') {
     const job = jobs.at(-1);

@@ -2,7 +2,7 @@
 import { type Backup, type Job, jobEnd, type Lease } from '../../controller/objects.ts';
 import { slotOf } from '../../controller/purpose.ts';
 import { effective } from '../../crds/rules/effective.ts';
-import { annotations, leaseName } from '../../crds/rules/names.ts';
+import { annotations } from '../../crds/rules/names.ts';
 import { parseSchedule } from '../../crds/rules/schedule.ts';
 import type { World } from './world.ts';
 
@@ -47,12 +47,10 @@ function isOurs({ spec }: Lease): boolean {
   return holder !== '' && !holder.startsWith('upgrade-');
 }
 
-/** A lock that no backup uses any more is given back by nobody. */
-function isUsed({ api }: World, { metadata }: Lease): boolean {
-  return [...api.all('backups').values()].some(
-    (backup) =>
-      backup.metadata.namespace === metadata.namespace && metadata.name === leaseName(effective(backup).cluster),
-  );
+/** What the Job of a deleted backup held is given back by whoever needs it next. */
+function isUsed({ api, invariants }: World, { spec }: Lease): boolean {
+  const owner = invariants.ledger.started.get(spec?.holderIdentity ?? '')?.backupUid;
+  return [...api.all('backups').values()].some(({ metadata }) => metadata.uid === owner);
 }
 
 function unsettledBackup(world: World, backup: Backup): string | undefined {
