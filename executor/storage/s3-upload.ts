@@ -1,6 +1,7 @@
 // One create-only upload to S3 from a stream of unknown length. An own loop of parts: their size grows so that no dump is too long, a
 // source that fails takes the upload back, and an answer that was lost is found out.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -18,6 +19,9 @@ import type { PutOptions } from './storage.ts';
 
 /** Tells our own object from one of another writer when the answer to its completion was lost. */
 const attemptField = 'dbbackup-upload';
+/** An upload that outlives its abort is aborted again, so often and after a wait that doubles: within 3 s in all. */
+const mostAborts = 4;
+const againMilliseconds = 200;
 
 export class Upload {
   readonly #target: Target;
@@ -147,15 +151,27 @@ export class Upload {
     this.#failed.abort(error);
     await Promise.all(this.#flying);
     await this.#abort(this.#strays ? await this.#begun() : [this.#id]);
+    // A request that we gave up may still be at work in the store, and what it writes keeps the upload alive: S3 asks to abort it again then.
+    for (let again = 0; again < mostAborts && this.#id !== undefined; again++) {
+      const left = await this.#begun([]);
+      if (left.length === 0) return;
+      await sleep(againMilliseconds * 2 ** again);
+      await this.#abort(left);
+    }
   }
 
-  /** Ids of all uploads of this key, which is ours alone. */
-  async #begun(): Promise<(string | undefined)[]> {
+  /**
+   * Ids of all uploads of this key, which is ours alone.
+   * @param known what to answer when the store does not list them
+   */
+  async #begun(known: (string | undefined)[] = [this.#id]): Promise<(string | undefined)[]> {
     const { client, bucket, key } = this.#target;
-    const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key });
-    const known = { Uploads: [{ Key: key, UploadId: this.#id }] };
-    const { Uploads = [] } = await client.send(list).catch(() => known);
-    return Uploads.filter(({ Key }) => Key === key).map(({ UploadId }) => UploadId);
+    try {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }));
+      return Uploads.filter(({ Key }) => Key === key).map(({ UploadId }) => UploadId);
+    } catch {
+      return known;
+    }
   }
 
   /** When this fails too, the next run takes the uploads back. */

@@ -3,12 +3,14 @@ import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { S3Task } from '../../crds/rules/contract.ts';
+import { RunError } from '../../executor/errors.ts';
 import { openStorage } from '../../executor/storage/open.ts';
 import { openS3 } from '../../executor/storage/s3.ts';
 import type { Storage } from '../../executor/storage/storage.ts';
 import { storageConformance } from '../conformance/storage.ts';
 import { type BareRun, bareRun } from '../executor/bare-run.ts';
 import { taskFor } from '../executor/pod.ts';
+import { startS3Proxy } from '../executor/s3-proxy.ts';
 import { startVersitygw, type Versitygw } from '../rig/servers/versitygw.ts';
 
 const log = (line: string) => console.error(line);
@@ -51,6 +53,32 @@ afterAll(async () => {
 
 storageConformance('S3 (versitygw)', () => bucket);
 storageConformance('a directory', () => directory);
+
+/** More than one part, and then it breaks. */
+async function* breaking(): AsyncGenerator<Buffer, void, void> {
+  for (let part = 0; part < 3; part++) yield Buffer.alloc(8 * 1024 * 1024, part);
+  throw new RunError('DumpFailed', 'the source broke');
+}
+
+test('an S3 upload that outlives its abort, since a part was still being written, is aborted again', async () => {
+  const proxy = await startS3Proxy(s3.endpoint);
+  let aborts = 0;
+  proxy.onRequest = ({ method, path }) => {
+    if (method !== 'DELETE' || !path.includes('uploadId=')) return 'pass';
+    aborts += 1;
+    return aborts < 3 ? { status: 204, body: '' } : 'pass';
+  };
+  const storage = await openStorage((await newRun(s3Task({ endpoint: proxy.endpoint }), keys())).run);
+  try {
+    const { signal } = new AbortController();
+    await expect(storage.put('outlives/a.snap', breaking(), { signal, expectedBytes: 0 })).rejects.toThrow('broke');
+    expect(aborts).toBe(3);
+    expect(await storage.pending('outlives/')).toEqual([]);
+  } finally {
+    storage.close();
+    await proxy.stop();
+  }
+});
 
 describe('S3 refuses with the right reason', () => {
   const failure = async (task: Partial<S3Task>, files: Record<string, string>) => {
