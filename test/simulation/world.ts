@@ -90,7 +90,13 @@ export class World {
     const given = {
       ...rest,
       metadata: { name },
-      spec: { ...smallest.spec, schedule: undefined, storage: { ...smallest.spec.storage, pathPrefix: name }, ...spec, database: { ...smallest.spec.database, cluster } },
+      spec: {
+        ...smallest.spec,
+        schedule: undefined,
+        storage: { ...smallest.spec.storage, pathPrefix: name },
+        ...spec,
+        database: { ...smallest.spec.database, cluster },
+      },
       status: { observedGeneration: -1 },
     };
     if (this.api.going.has(namespace) || this.api.get('backups', namespace, name) !== undefined) return;
