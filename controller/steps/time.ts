@@ -19,11 +19,14 @@ export function baseline(draft: Draft): void {
   status.observedSchedule = seen;
 }
 
-/** Whatever a clock that ran ahead has handled no longer holds up windows that are yet to come. */
+/** Clocks that are set right move by less; what lies further ahead was handled by a clock that was far off. */
+const farAheadMilliseconds = 86_400_000;
+
+/** What a clock far ahead has handled no longer holds up windows that are yet to come. Nearer ones may have run: they do not run again. */
 function startAnew({ status, now }: Draft): void {
   status.scheduleBaseline = rfc3339(now);
   for (const field of ['lastAttemptScheduledTime', 'missedUntil'] as const)
-    if (Date.parse(status[field] ?? '') > now.getTime()) delete status[field];
+    if (Date.parse(status[field] ?? '') - now.getTime() > farAheadMilliseconds) delete status[field];
 }
 
 /** Shows the next window, queues a Job for the one that is due and counts what was missed. */

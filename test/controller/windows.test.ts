@@ -1,5 +1,6 @@
 // Decisions about time: the window that is due, those that were missed, suspension and changes of the schedule.
 import { describe, expect, test } from 'vitest';
+import type { Decision } from '../../controller/observed.ts';
 import { specHash } from '../../crds/rules/names.ts';
 import { backup, claimOf, created, job, jobName, look, stored, told, window } from './builders.ts';
 
@@ -135,6 +136,21 @@ describe('a window', () => {
     const decision = look({ backup: backup({ status }) }, '2025-03-20T00:00:00Z');
     expect(told(decision)).toEqual([]);
     expect(decision.status.lastAttemptScheduledTime).toBe(window);
+  });
+});
+
+describe('a schedule that changes after the clock was set back', () => {
+  const changed = (lastAttemptScheduledTime: string): Decision => {
+    const status = { lastAttemptScheduledTime, observedSchedule: 'Etc/UTC 0 1 * * *' };
+    return look({ backup: backup({ spec: { timeZone: 'Europe/Berlin' }, status }) }, '2025-03-27T00:00:00Z');
+  };
+
+  test('does not run again what has run an hour ahead', () => {
+    expect(changed(window).status.lastAttemptScheduledTime).toBe(window);
+  });
+
+  test('is not held up by what ran a year ahead', () => {
+    expect(changed('2026-03-27T01:00:00Z').status.lastAttemptScheduledTime).toBeUndefined();
   });
 });
 
