@@ -1,8 +1,8 @@
 // The caches with their indexes: what belongs to a backup, a lock or a Job is found without a walk over everything.
 import { effective } from '../crds/rules/effective.ts';
-import { annotations, labels } from '../crds/rules/names.ts';
+import { labels } from '../crds/rules/names.ts';
 import { clusterLabel } from './labels.ts';
-import { type Backup, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
+import { type Backup, isStarted, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
 import { keyOf } from './watch.ts';
 
 type Objects<T> = ReadonlyMap<string, T>;
@@ -49,7 +49,6 @@ class Groups {
   }
 }
 
-export const isStarted = (job: Job): boolean => job.metadata.annotations?.[annotations.started] !== undefined;
 export const jobUidOf = (pod: Pod): string | undefined => pod.metadata.labels?.['batch.kubernetes.io/controller-uid'];
 export const controllerUid = ({ metadata }: { metadata: Meta }): string | undefined =>
   metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;

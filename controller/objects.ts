@@ -1,5 +1,6 @@
 // The parts of Kubernetes objects that the controller reads and writes, as they travel: JSON, times as text.
 import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
+import { annotations } from '../crds/rules/names.ts';
 
 export type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
 
@@ -84,6 +85,9 @@ export interface Lease {
     leaseTransitions?: number;
   };
 }
+
+/** Whether a Job has been unsuspended once. */
+export const isStarted = (job: Job): boolean => job.metadata.annotations?.[annotations.started] !== undefined;
 
 /** Whether a Job has ended, and how. Undefined while it goes on. */
 export function jobEnd(job: Job): 'Complete' | 'Failed' | undefined {

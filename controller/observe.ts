@@ -2,9 +2,9 @@
 import { effective } from '../crds/rules/effective.ts';
 import { annotations, labels, leaseName } from '../crds/rules/names.ts';
 import { storageOf } from '../crds/rules/place.ts';
-import { type Caches, controllerUid, isStarted } from './caches.ts';
+import { type Caches, controllerUid } from './caches.ts';
 import type { Kube } from './kube.ts';
-import { type Backup, type Job, jobEnd, type KubeEvent, type Pod, podEnded } from './objects.ts';
+import { type Backup, isStarted, type Job, jobEnd, type KubeEvent, type Pod, podEnded } from './objects.ts';
 import type { LockView, Observed } from './observed.ts';
 import { isIdle } from './outcome.ts';
 import type { Seats } from './seats.ts';

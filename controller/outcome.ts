@@ -1,8 +1,7 @@
 // How a claimed Job ended, from the Job, its pods and the executor's result. Success needs the result of a commit; nothing else is one.
 import { containers, decodeResult, type Inventory, type Result, type Success } from '../crds/rules/contract.ts';
-import { annotations } from '../crds/rules/names.ts';
 import { explain, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
-import { type ContainerStatus, type Job, jobEnd, type KubeEvent, type Pod } from './objects.ts';
+import { type ContainerStatus, isStarted, type Job, jobEnd, type KubeEvent, type Pod } from './objects.ts';
 import { shortened } from './observed.ts';
 
 export interface Outcome {
@@ -36,9 +35,8 @@ export const goneOutcome: Outcome = failed('Unknown', 'its Job is gone and no re
 /** The outcome of an ended or canceled Job; undefined while it goes on. */
 export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
   const end = jobEnd(job);
-  const started = job.metadata.annotations?.[annotations.started] !== undefined;
   if (end === undefined)
-    return started && job.spec.suspend === true
+    return isStarted(job) && job.spec.suspend === true
       ? { outcome: 'Canceled', reason: 'Canceled', message: explain('Canceled', '') }
       : undefined;
   const pastPods = [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));

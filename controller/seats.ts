@@ -1,6 +1,6 @@
 // Places under the caps: what the cache shows as running, and what was let go so lately that the cache does not show it yet.
-import { type Caches, isStarted } from './caches.ts';
-import { type Job, jobEnd, type Lease } from './objects.ts';
+import type { Caches } from './caches.ts';
+import { isStarted, type Job, jobEnd, type Lease } from './objects.ts';
 
 export interface Caps {
   maxRunning: number;

@@ -1,9 +1,9 @@
 // Step: the launch, one write a look: take the lock, claim, start. And the lock given back.
 import { containers } from '../../crds/rules/contract.ts';
-import { annotations, leaseName } from '../../crds/rules/names.ts';
+import { leaseName } from '../../crds/rules/names.ts';
 import { jobDeadlineSeconds } from '../job.ts';
 import { type Holder, holderOf, isFree } from '../lock.ts';
-import { type Job, jobEnd } from '../objects.ts';
+import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { purposeOf } from '../purpose.ts';
 import { openGate } from './gate.ts';
@@ -38,8 +38,7 @@ export function launch(draft: Draft): void {
   const claimed = status.run?.outcome === undefined ? status.run : undefined;
   const job =
     claimed === undefined ? waiting(draft)[0] : observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
-  if (job === undefined || jobEnd(job) !== undefined || job.metadata.annotations?.[annotations.started] !== undefined)
-    return;
+  if (job === undefined || jobEnd(job) !== undefined || isStarted(job)) return;
   const holder = holderOf(observed.lock);
   const holdsIt = holder.kind === 'job' && holder.uid === job.metadata.uid;
   if (!holdsIt) {

@@ -53,9 +53,13 @@ const unfinished = (draft: Draft): string[] =>
 
 /** Windows up to this instant are spoken for, in ms. */
 function handledUntil(draft: Draft): number {
-  const { scheduleBaseline, lastAttemptScheduledTime, missedUntil } = draft.status;
-  const handled = [scheduleBaseline, lastAttemptScheduledTime, missedUntil, ...unfinished(draft)];
-  return Math.max(...handled.map((time) => (time === undefined ? 0 : Date.parse(time))));
+  return Math.max(storedUntil(draft), ...unfinished(draft).map((slot) => Date.parse(slot)));
+}
+
+/** Windows up to this instant are spoken for by what status says, in ms. */
+function storedUntil({ status }: Draft): number {
+  const { scheduleBaseline, lastAttemptScheduledTime, missedUntil } = status;
+  return Math.max(...[scheduleBaseline, lastAttemptScheduledTime, missedUntil].map((at) => Date.parse(at ?? '') || 0));
 }
 
 function due(draft: Draft, schedule: Schedule): void {
@@ -80,13 +84,9 @@ const onlyLatest = 'only the latest window is caught up';
 
 /** Whoever made the oldest Job may have died before the status was written with what the Job passed over: it is counted now. */
 function countBeforeJob(draft: Draft, schedule: Schedule): void {
-  const { scheduleBaseline, lastAttemptScheduledTime, missedUntil } = draft.status;
   const slots = unfinished(draft).map((slot) => Date.parse(slot));
   if (slots.length === 0) return;
-  const handled = Math.max(
-    ...[scheduleBaseline, lastAttemptScheduledTime, missedUntil].map((at) => Date.parse(at ?? '') || 0),
-  );
-  const found = latestDue(schedule, handled, Math.min(...slots, draft.now.getTime()) - 1000);
+  const found = latestDue(schedule, storedUntil(draft), Math.min(...slots, draft.now.getTime()) - 1000);
   if (found !== undefined) missed(draft, found.skipped, 1, found.latest, onlyLatest);
 }
 

@@ -2,7 +2,7 @@
 import { longestToken } from '../../crds/rules/admission/object-rules.ts';
 import { annotations, triggerJobName, windowJobName } from '../../crds/rules/names.ts';
 import { buildJob, type JobRequest } from '../job.ts';
-import { type Job, jobEnd } from '../objects.ts';
+import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { purposeOf, slotOf } from '../purpose.ts';
 import { specDigest } from '../spec.ts';
@@ -14,7 +14,7 @@ export function waiting(draft: Draft): Job[] {
   return draft.observed.jobs.filter(
     (job) =>
       jobEnd(job) === undefined &&
-      job.metadata.annotations?.[annotations.started] === undefined &&
+      !isStarted(job) &&
       job.metadata.deletionTimestamp === undefined &&
       !(claimed?.jobUID === job.metadata.uid && claimed.outcome === undefined),
   );
