@@ -29,14 +29,18 @@ export interface Outcome {
 }
 
 /** Waits until the answer is there; fails with what was last seen. */
-export async function eventually<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const end = performance.now() + patienceMilliseconds;
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined>,
+  milliseconds = patienceMilliseconds,
+): Promise<T> {
+  const end = performance.now() + milliseconds;
   while (performance.now() < end) {
     const found = await look();
     if (found !== undefined) return found;
     await sleep(100);
   }
-  throw new Error(`wait for ${what}: nothing within ${patienceMilliseconds / 1000} s`);
+  throw new Error(`wait for ${what}: nothing within ${milliseconds / 1000} s`);
 }
 
 /** @param name distinguishes clusters of one process; named so that what a killed run left is found and removed */
