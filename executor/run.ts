@@ -8,6 +8,8 @@ import type { Secrets } from './log.ts';
 export interface Folders {
   run: string;
   storageSecret: string;
+  storageAuthorities: string;
+  cloudToken: string;
   volume: string;
 }
 
@@ -29,6 +31,8 @@ export function foldersBelow(root: string): Folders {
   return {
     run: join(root, paths.run),
     storageSecret: join(root, paths.storageSecret),
+    storageAuthorities: join(root, paths.storageAuthorities),
+    cloudToken: join(root, paths.cloudToken),
     volume: join(root, paths.volume),
   };
 }

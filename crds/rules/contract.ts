@@ -11,6 +11,10 @@ export const paths = {
   databaseSecret: '/dbbackup/database',
   /** Keys of the storage's Secret; only in executor containers. */
   storageSecret: '/dbbackup/storage',
+  /** The authorities of the store's certificate, as ca.crt; only in executor containers. */
+  storageAuthorities: '/dbbackup/storage-ca',
+  /** A service account token for the cloud's own token service, as token; only in executor containers. */
+  cloudToken: '/dbbackup/cloud-token',
   /** The claim of storage.pvc; only in executor containers. */
   volume: '/dbbackup/volume',
   /** Private to the dump container. */
@@ -37,14 +41,49 @@ export const runFiles = {
 
 export const containers = { prepare: 'prepare', dump: 'dump', executor: 'executor' } as const;
 
+/** A file below paths.storageSecret; the Secret's name is for messages. */
+export interface SecretKeyTask {
+  secret: string;
+  key: string;
+}
+
 export interface S3Task {
   kind: 's3';
   bucket: string;
   region: string;
   endpoint?: string;
   forcePathStyle: boolean;
+  /** Whether the authorities of paths.storageAuthorities are trusted, and no others. */
+  ownAuthorities?: true;
+  /** What AWS asks for, or only what the operation needs, which compatible stores understand. */
+  checksums?: 'auto' | 'required';
+  storageClass?: string;
+  serverSideEncryption?: { algorithm: 'AES256' | 'aws:kms'; kmsKeyId?: string };
+  /** Each object is locked for so many days from its upload on. */
+  objectLock?: { mode: 'GOVERNANCE' | 'COMPLIANCE'; days: number };
   /** Names of files below paths.storageSecret, and the Secret's name for messages; absent: the SDK's own chain. */
   secret?: { name: string; accessKeyId: string; secretAccessKey: string; sessionToken: string };
+  /** Role to take with the token of paths.cloudToken. */
+  roleArn?: string;
+}
+
+export interface GcsTask {
+  kind: 'gcs';
+  bucket: string;
+  project?: string;
+  endpoint?: string;
+  /** A service account's key as JSON; absent: application default credentials (metadata server, workload identity). */
+  keyFile?: SecretKeyTask;
+}
+
+export interface AzureTask {
+  kind: 'azure';
+  container: string;
+  account: string;
+  endpoint?: string;
+  auth:
+    | { kind: 'accountKey' | 'connectionString' | 'sasToken'; secretKey: SecretKeyTask }
+    | { kind: 'managedIdentity' | 'workloadIdentity'; clientId?: string };
 }
 
 export interface DirectoryTask {
@@ -52,6 +91,8 @@ export interface DirectoryTask {
   claimName: string;
   subPath?: string;
 }
+
+export type StorageTask = S3Task | GcsTask | AzureTask | DirectoryTask;
 
 /** One backup run, as the executor needs it. Holds no secret. */
 export interface Task {
@@ -66,7 +107,7 @@ export interface Task {
   engine: 'postgres';
   image: string;
   database: { host: string; port: number; name: string };
-  storage: S3Task | DirectoryTask;
+  storage: StorageTask;
   compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
   /** age public keys; empty means not encrypted. */
   recipients: string[];
