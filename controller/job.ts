@@ -43,8 +43,7 @@ export function jobDeadlineSeconds(backup: Backup): number {
 
 export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
   const { spec, metadata } = backup;
-  const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds } = effective(backup);
-  const { keepLast, keepWithin } = spec.retention;
+  const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds, timeZone } = effective(backup);
   return {
     version: 1,
     owner: { clusterUid: settings.clusterUid, namespace: metadata.namespace, name: metadata.name },
@@ -58,11 +57,7 @@ export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
     storage: storageTask(backup),
     compression,
     recipients: spec.encryption.age?.recipients ?? [],
-    retention: {
-      ...(keepLast === undefined ? {} : { keepLast }),
-      ...(keepWithin === undefined ? {} : { keepWithin }),
-      maxDeletesPerRun,
-    },
+    retention: { ...spec.retention, maxDeletesPerRun, ...(timeZone === 'Etc/UTC' ? {} : { timeZone }) },
     limits: { firstByteSeconds: settings.startTimeoutSeconds, stallSeconds, deadlineSeconds: activeDeadlineSeconds },
   };
 }

@@ -3,7 +3,7 @@
 import type { Inventory } from '../crds/rules/contract.ts';
 import type { Manifest } from '../crds/rules/manifest.ts';
 import { dataKey, manifestKey } from '../crds/rules/names.ts';
-import { deletions, retain } from '../crds/rules/retention.ts';
+import { deletions, type RetainedSnapshot, retain } from '../crds/rules/retention.ts';
 import { RunError } from './errors.ts';
 import { clockToleranceMilliseconds, deleteOrphans } from './leftovers.ts';
 import type { Run } from './run.ts';
@@ -23,15 +23,25 @@ function inventory(stock: Stock, gone: ReadonlySet<string>, pruneError: string):
   };
 }
 
+/** As the rules need it. A manifest's identity is one of many lines that anyone may have edited: a false one keeps a snapshot longer. */
+function retained({ id, time, identity, identitySince }: Manifest): RetainedSnapshot {
+  return {
+    id,
+    time: new Date(time),
+    identity,
+    ...(identitySince === undefined ? {} : { identitySince: new Date(identitySince) }),
+  };
+}
+
 /** Ids to delete; each verdict is logged with its reasons. */
 function judge(run: Run, ours: readonly Manifest[], committed: string): string[] {
   const { retention } = run.task;
-  const verdicts = retain(
-    retention,
-    ours.map(({ id, time }) => ({ id, time: new Date(time) })),
-    run.now(),
-  ).map((verdict) => (verdict.id === committed ? { ...verdict, keep: [...verdict.keep, 'just committed'] } : verdict));
+  const verdicts = retain(retention, ours.map(retained), run.now()).map((verdict) =>
+    verdict.id === committed ? { ...verdict, keep: [...verdict.keep, 'just committed'] } : verdict,
+  );
   const now = deletions(verdicts, retention.maxDeletesPerRun);
+  const missing = (retention.pin ?? []).filter((id) => !ours.some((one) => one.id === id));
+  if (missing.length > 0) run.log.warn({ missing }, 'pinned snapshots are not in storage');
   for (const { id, keep } of verdicts) {
     if (keep.length > 0) run.log.info({ id, keep }, 'a snapshot is kept');
     else if (!now.includes(id))

@@ -2,6 +2,7 @@
 // decode here, so that no name is written twice.
 import type { Owner } from './names.ts';
 import { isReason, type Reason } from './reasons.ts';
+import type { RetentionPolicy } from './retention.ts';
 
 /** Files and folders that the pod's containers share. */
 export const paths = {
@@ -111,7 +112,8 @@ export interface Task {
   compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
   /** age public keys; empty means not encrypted. */
   recipients: string[];
-  retention: { keepLast?: number; keepWithin?: string; maxDeletesPerRun: number };
+  /** Adopted are uids of other Kubernetes clusters whose snapshots of this namespace and name are ours, too. */
+  retention: RetentionPolicy & { adopt?: readonly string[]; maxDeletesPerRun: number };
   limits: {
     /** Seconds from the executor's start to the dump's first byte. */
     firstByteSeconds: number;

@@ -7,6 +7,7 @@ import { encodeManifest, type Manifest } from '../../crds/rules/manifest.ts';
 import { dataKey, manifestKey, type Owner, snapshotId } from '../../crds/rules/names.ts';
 import { abortLeftUploads } from '../../executor/leftovers.ts';
 import { prune } from '../../executor/prune.ts';
+import { identitySince } from '../../executor/stock.ts';
 import { openStorage } from '../../executor/storage/open.ts';
 import type { Storage } from '../../executor/storage/storage.ts';
 import { type BareRun, bareRun } from './bare-run.ts';
@@ -266,5 +267,82 @@ describe('unfinished uploads', () => {
     const strange = await leave('not-an-id', 400);
     await abortLeftUploads(bare.run, storage);
     expect((await files()).sort()).toEqual([strange, young, ...both(committed)].sort());
+  });
+});
+
+describe('snapshots of a Kubernetes cluster that is gone', () => {
+  const gone = { ...me, clusterUid: '0d0e0a0d-0000-4000-8000-000000000001' };
+  const begun = (adopt: string[]) => begin({ retention: { keepLast: 2, adopt, maxDeletesPerRun: 10 } });
+
+  test('are counted and pruned as ours once they are adopted', async () => {
+    await bare.remove();
+    await begun([gone.clusterUid]);
+    const ids = [await snapshot(0), await snapshot(1, { owner: gone }), await snapshot(2, { owner: gone })];
+    expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ count: 2, deleted: 1, foreign: 0 });
+    expect(await left()).toEqual(both(...ids.slice(0, 2)));
+  });
+
+  test('are never touched before, and are counted as foreign', async () => {
+    await bare.remove();
+    await begun(['0d0e0a0d-0000-4000-8000-000000000002']);
+    const ids = [await snapshot(0)];
+    for (const days of [1, 2, 3]) ids.push(await snapshot(days, { owner: gone }));
+    expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ count: 1, deleted: 0, foreign: 3 });
+    expect(await left()).toEqual(both(...ids));
+  });
+
+  test('of another namespace or name are not adopted with the cluster', async () => {
+    await bare.remove();
+    await begun([gone.clusterUid]);
+    const ids = [await snapshot(0), await snapshot(1), await snapshot(2, { owner: { ...gone, name: 'other' } })];
+    expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ count: 2, deleted: 0 });
+    expect(await left()).toEqual(both(...ids));
+  });
+});
+
+test('a pinned snapshot stays whatever its age, and a pin of one that is not there is told', async () => {
+  await bare.remove();
+  const pinned = idFor(300, me);
+  await begin({ retention: { keepLast: 1, pin: [pinned, '20200101T000000Z-00000000'], maxDeletesPerRun: 10 } });
+  const ids = [await snapshot(0), await snapshot(1), await snapshot(300, { id: pinned })];
+  await prune(bare.run, storage, ids[0] ?? '');
+  expect(await left()).toEqual(both(ids[0] ?? '', pinned));
+  const told = bare.lines.find(({ msg }) => msg === 'pinned snapshots are not in storage');
+  expect(told?.['missing']).toEqual(['20200101T000000Z-00000000']);
+});
+
+describe('a database that was made anew', () => {
+  const of = (identity: string, since?: number): Made => ({
+    over: { identity, ...(since === undefined ? {} : { identitySince: daysAgo(since).toISOString() }) },
+  });
+
+  test.each([
+    [29, true],
+    [31, false],
+  ])('%i days ago: the last snapshot of the one before is kept: %s', async (since, isKept) => {
+    const ids = [
+      await snapshot(0, of('new', since)),
+      await snapshot(1, of('new', since)),
+      await snapshot(40, of('old')),
+    ];
+    await prune(bare.run, storage, ids[0] ?? '');
+    expect(await left()).toEqual(both(...ids.slice(0, isKept ? 3 : 2)));
+  });
+
+  test('is known from the manifests before, past those whose login could not read it', async () => {
+    await snapshot(2, of('old', 9));
+    await snapshot(1, of(''));
+    expect(await identitySince(bare.run, storage, 'old')).toBe(daysAgo(9).toISOString());
+    expect(await identitySince(bare.run, storage, 'new')).toBeUndefined();
+  });
+
+  test('counts from the dump that a manifest of before tells of, where it has no such line', async () => {
+    await snapshot(5, of('old'));
+    expect(await identitySince(bare.run, storage, 'old')).toBe(daysAgo(5).toISOString());
+  });
+
+  test('is not known from the snapshots of others', async () => {
+    await snapshot(3, { ...of('old', 9), owner: { ...me, name: 'other' } });
+    expect(await identitySince(bare.run, storage, 'old')).toBeUndefined();
   });
 });

@@ -1,29 +1,33 @@
 // Rules on what is kept, and a warning before a change takes snapshots away.
 import type { DatabaseBackup } from '../../databasebackup.gen.ts';
 import { parseSnapshotId } from '../names.ts';
-import { durationMilliseconds, retain } from '../retention.ts';
+import { durationMilliseconds, keepRules, retain } from '../retention.ts';
 import { parseSchedule } from '../schedule.ts';
-import { error, type Rule, warning } from './finding.ts';
+import { error, type Rule, repeats, warning } from './finding.ts';
 
 const something: Rule = ({ spec }) =>
-  spec.retention.keepLast !== undefined || spec.retention.keepWithin !== undefined
+  keepRules.some((rule) => spec.retention[rule] !== undefined)
     ? []
     : [
         error(
           'spec.retention',
           undefined,
           'keeps nothing',
-          'set keepLast, keepWithin or both, for example keepLast: 3',
+          `set at least one of ${keepRules.join(', ')}, for example keepLast: 3`,
         ),
       ];
 
 /** Ids of the listed snapshots that a retention would not keep. */
-function lost(retention: DatabaseBackup['spec']['retention'], ids: readonly string[], now: Date): string[] {
+function lost(
+  { retention, timeZone = 'Etc/UTC' }: DatabaseBackup['spec'],
+  ids: readonly string[],
+  now: Date,
+): string[] {
   const snapshots = ids.flatMap((id) => {
     const time = parseSnapshotId(id)?.time;
     return time === undefined ? [] : [{ id, time }];
   });
-  return retain(retention, snapshots, now)
+  return retain({ ...retention, timeZone }, snapshots, now)
     .filter(({ keep }) => keep.length === 0)
     .map(({ id }) => id);
 }
@@ -32,8 +36,8 @@ function lost(retention: DatabaseBackup['spec']['retention'], ids: readonly stri
 const deletes: Rule = ({ spec }, { old, now }) => {
   const ids = (old?.status?.snapshots ?? []).map(({ id }) => id);
   if (old === undefined || now === undefined || ids.length === 0) return [];
-  const before = new Set(lost(old.spec.retention, ids, now));
-  const more = lost(spec.retention, ids, now).filter((id) => !before.has(id));
+  const before = new Set(lost(old.spec, ids, now));
+  const more = lost(spec, ids, now).filter((id) => !before.has(id));
   if (more.length === 0) return [];
   const message = `would delete ${more.length} of the ${ids.length} newest snapshots, the first of them ${more[0]}`;
   return [warning('spec.retention', undefined, message, 'raise it if they are wanted')];
@@ -41,8 +45,15 @@ const deletes: Rule = ({ spec }, { old, now }) => {
 
 /** With a keepWithin that is shorter than the schedule's interval only the newest is ever kept. */
 const tooShort: Rule = ({ metadata, spec }, { now }) => {
-  const { keepWithin, keepLast } = spec.retention;
-  if (keepWithin === undefined || keepLast !== undefined || spec.schedule === undefined || now === undefined) return [];
+  const { keepWithin } = spec.retention;
+  const others = keepRules.filter((rule) => rule !== 'keepWithin');
+  if (
+    keepWithin === undefined ||
+    others.some((rule) => spec.retention[rule] !== undefined) ||
+    spec.schedule === undefined ||
+    now === undefined
+  )
+    return [];
   const schedule = parseSchedule(
     spec.schedule,
     spec.timeZone ?? 'Etc/UTC',
@@ -61,4 +72,24 @@ const tooShort: Rule = ({ metadata, spec }, { now }) => {
   ];
 };
 
-export const retentionRules: readonly Rule[] = [something, deletes, tooShort];
+/** The schema sees an id's form only; a date that no calendar has would be a pin that never holds. */
+const pins: Rule = ({ spec }) =>
+  (spec.retention.pin ?? []).flatMap((id, index) => {
+    const fix = 'copy one that kubectl dbbackup list-snapshots prints';
+    return parseSnapshotId(id) === undefined
+      ? [error(`spec.retention.pin[${index}]`, id, 'is not the id of a snapshot', fix)]
+      : [];
+  });
+
+const twice: Rule = ({ spec }) =>
+  (['pin', 'adopt'] as const).flatMap((list) => {
+    const all = spec.retention[list] ?? [];
+    const repeated = repeats(all);
+    return all.flatMap((item, index) =>
+      repeated.has(index)
+        ? [error(`spec.retention.${list}[${index}]`, item, 'is there twice', 'remove one of the two')]
+        : [],
+    );
+  });
+
+export const retentionRules: readonly Rule[] = [something, pins, twice, deletes, tooShort];
