@@ -120,10 +120,10 @@ export class Pod {
     return join(this.root, 'termination-log');
   }
 
-  #executor(command: 'prepare' | 'backup', env: NodeJS.ProcessEnv = {}): Container {
+  #executor(command: 'prepare' | 'backup', env: NodeJS.ProcessEnv, main: string): Container {
     const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
     const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
-    const container = start(process.execPath, [program, command], {
+    const container = start(process.execPath, [main, command], {
       PATH: process.env['PATH'],
       DBBACKUP_ROOT: this.root,
       TERMINATION_LOG: this.message,
@@ -135,12 +135,13 @@ export class Pod {
     return container;
   }
 
-  prepare(env: NodeJS.ProcessEnv = {}): Container {
-    return this.#executor('prepare', env);
+  /** @param main the executor as it was built, in place of its source */
+  prepare(env: NodeJS.ProcessEnv = {}, main = program): Container {
+    return this.#executor('prepare', env, main);
   }
 
-  backup(env: NodeJS.ProcessEnv = {}): Container {
-    return this.#executor('backup', env);
+  backup(env: NodeJS.ProcessEnv = {}, main = program): Container {
+    return this.#executor('backup', env, main);
   }
 
   /**
