@@ -31,7 +31,8 @@ function tell(result: Result): void {
 
 function decode(folders: Folders): Run {
   try {
-    const rest = { folders, version, now: () => new Date(), log, secrets, signal: callOff.signal };
+    const storeMayBeLocal = process.env['DBBACKUP_STORE_MAY_BE_LOCAL'] === '1';
+    const rest = { folders, version, now: () => new Date(), log, secrets, storeMayBeLocal, signal: callOff.signal };
     return createRun(decodeTask(process.env), rest);
   } catch (error) {
     throw new RunError('ConfigInvalid', error instanceof Error ? error.message : String(error));

@@ -22,6 +22,8 @@ export interface Run extends DecodedTask {
   now(): Date;
   log: Logger;
   secrets: Secrets;
+  /** The store may be on this machine, or where clouds keep their metadata. Only tests say so; the controller never does. */
+  storeMayBeLocal: boolean;
   /** Aborted by SIGTERM and by the first failure; its reason is a RunError. */
   signal: AbortSignal;
 }
