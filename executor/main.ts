@@ -32,8 +32,11 @@ function tell(result: Result): void {
 function decode(folders: Folders): Run {
   try {
     const storeMayBeLocal = process.env['DBBACKUP_STORE_MAY_BE_LOCAL'] === '1';
-    const rest = { folders, version, now: () => new Date(), log, secrets, storeMayBeLocal, signal: callOff.signal };
-    return createRun(decodeTask(process.env), rest);
+    const { env: environment } = process;
+    const { signal } = callOff;
+    const now = () => new Date();
+    const rest = { folders, version, now, log, secrets, storeMayBeLocal, environment, signal };
+    return createRun(decodeTask(environment), rest);
   } catch (error) {
     throw new RunError('ConfigInvalid', error instanceof Error ? error.message : String(error));
   }

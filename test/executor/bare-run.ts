@@ -32,6 +32,7 @@ export async function bareRun(task: Task, over: Partial<Run> = {}): Promise<Bare
       log: keepingLog(lines),
       secrets: new Secrets(),
       storeMayBeLocal: true,
+      environment: {},
       signal: new AbortController().signal,
     },
   );
