@@ -80,7 +80,7 @@ function withTokenInDump(): object {
 }
 
 describe('the controller', () => {
-  const container = { container: 'backups', account: 'mybackups' };
+  const place = { container: 'backups', account: 'mybackups' };
 
   test.each<[string, Storage | undefined]>([
     ['S3 with a Secret', undefined],
@@ -90,8 +90,8 @@ describe('the controller', () => {
       { s3: { bucket: 'backups', region: 'x', ca: { configMapKeyRef: key }, auth: { default: {} } } },
     ],
     ['Google', { gcs: { bucket: 'backups', auth: { serviceAccountKeySecretKeyRef: key } } }],
-    ['Azure with a Secret', { azure: { ...container, auth: { accountKeySecretKeyRef: key } } }],
-    ['Azure with an identity', { azure: { ...container, auth: { workloadIdentity: {} } } }],
+    ['Azure with a Secret', { azure: { ...place, auth: { accountKeySecretKeyRef: key } } }],
+    ['Azure with an identity', { azure: { ...place, auth: { workloadIdentity: {} } } }],
     ['a claim', { pvc: { claimName: 'backups' } }],
   ])('may make the Jobs that it makes for %s', async (_what, storage) => {
     expect(await api.try([...dryRun, as('controller')], job({}, storage))).toMatchObject({ ok: true });
