@@ -1,19 +1,19 @@
 // A backup's spec as the Job that runs it. Pure: equal input gives an equal Job, so that making it twice is making it once.
 import { defaultResources } from '../crds/rules/admission/job-rules.ts';
-import {
-  containers,
-  type DirectoryTask,
-  encodeTask,
-  literal,
-  paths,
-  type S3Task,
-  type Task,
-} from '../crds/rules/contract.ts';
+import { containers, encodeTask, literal, paths, type Task } from '../crds/rules/contract.ts';
 import { effective } from '../crds/rules/effective.ts';
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
+import {
+  identityAnnotations,
+  identityLabels,
+  storageMounts,
+  storageTask,
+  storageVariables,
+  storageVolumesOf,
+} from './job-storage.ts';
 import { clusterLabel, managedByLabels } from './labels.ts';
 import type { Backup } from './objects.ts';
 import type { Settings } from './observed.ts';
@@ -62,35 +62,6 @@ export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
   };
 }
 
-function storageTask(backup: Backup): S3Task | DirectoryTask {
-  const { s3, pvc } = backup.spec.storage;
-  if (pvc !== undefined)
-    return {
-      kind: 'directory',
-      claimName: pvc.claimName,
-      ...(pvc.subPath === undefined ? {} : { subPath: pvc.subPath }),
-    };
-  if (s3 === undefined) throw new Error(`make the Job of "${backup.metadata.name}": spec.storage names no store`);
-  const secret = s3.auth.secretRef;
-  return {
-    kind: 's3',
-    bucket: s3.bucket,
-    region: s3.region,
-    ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }),
-    forcePathStyle: s3.forcePathStyle ?? false,
-    ...(secret === undefined
-      ? {}
-      : {
-          secret: {
-            name: secret.name,
-            accessKeyId: secret.keys?.accessKeyId ?? 'AWS_ACCESS_KEY_ID',
-            secretAccessKey: secret.keys?.secretAccessKey ?? 'AWS_SECRET_ACCESS_KEY',
-            sessionToken: secret.keys?.sessionToken ?? 'AWS_SESSION_TOKEN',
-          },
-        }),
-  };
-}
-
 const containerSecurity = {
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
@@ -130,42 +101,31 @@ function dumpContainer(backup: Backup, image: string): object {
 }
 
 function executorContainer(request: JobRequest, command: 'prepare' | 'backup', name: string): object {
-  const { storage } = request.backup.spec;
   return {
     name,
     image: request.settings.executorImage,
     args: [command],
-    env: encodeTask(taskOf(request), annotations),
+    env: [...encodeTask(taskOf(request), annotations), ...storageVariables(request.backup)],
     securityContext: containerSecurity,
     resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } },
     terminationMessagePolicy: 'File',
     volumeMounts: [
       { name: 'run', mountPath: paths.run },
       { name: 'executor-temporary', mountPath: '/tmp' },
-      ...(storage.s3?.auth.secretRef === undefined
-        ? []
-        : [{ name: 'storage', mountPath: paths.storageSecret, readOnly: true }]),
-      ...(storage.pvc === undefined ? [] : [{ name: 'volume', mountPath: paths.volume }]),
+      ...storageMounts(request.backup),
     ],
   };
 }
 
 function volumes(backup: Backup): object[] {
-  const { storage, database } = backup.spec;
-  const secret = (name: string, secretName: string): object => ({
-    name,
-    // Optional: a Secret that is missing would only hang the pod; the containers say what they miss.
-    secret: { secretName, optional: true, defaultMode: 0o440 },
-  });
+  const { auth } = backup.spec.database;
   return [
     { name: 'run', emptyDir: { sizeLimit: '16Mi' } },
     { name: 'dump-temporary', emptyDir: { sizeLimit: '64Mi' } },
     { name: 'executor-temporary', emptyDir: { sizeLimit: '64Mi' } },
-    secret('database', database.auth.secretRef.name),
-    ...(storage.s3?.auth.secretRef === undefined ? [] : [secret('storage', storage.s3.auth.secretRef.name)]),
-    ...(storage.pvc === undefined
-      ? []
-      : [{ name: 'volume', persistentVolumeClaim: { claimName: storage.pvc.claimName } }]),
+    // Optional: a Secret that is missing would only hang the pod; the containers say what they miss.
+    { name: 'database', secret: { secretName: auth.secretRef.name, optional: true, defaultMode: 0o440 } },
+    ...storageVolumesOf(backup),
   ];
 }
 
@@ -175,8 +135,13 @@ function podTemplate(request: JobRequest, podLabels: Record<string, string>): ob
   const { runAsUser, fsGroup, activeDeadlineSeconds } = effective(backup);
   return {
     metadata: {
-      labels: { ...job?.podLabels, ...podLabels, 'sidecar.istio.io/inject': 'false' },
-      annotations: { ...job?.podAnnotations, 'linkerd.io/inject': 'disabled', 'sidecar.istio.io/inject': 'false' },
+      labels: { ...job?.podLabels, ...podLabels, ...identityLabels(backup), 'sidecar.istio.io/inject': 'false' },
+      annotations: {
+        ...job?.podAnnotations,
+        ...identityAnnotations,
+        'linkerd.io/inject': 'disabled',
+        'sidecar.istio.io/inject': 'false',
+      },
     },
     spec: {
       restartPolicy: 'Never',

@@ -22,6 +22,9 @@ const reasonsByCode: Record<string, Reason> = {
   EROFS: 'StorageDenied',
 };
 
+/** The store's name leads to an address that no store has. */
+export const refusedAddressCode = 'REFUSED_ADDRESS';
+
 const unreachable = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -50,6 +53,7 @@ export function codeOf(error: unknown): string {
 
 /** The reason behind a code of the operating system or of TLS. */
 export function reasonOfCode(code: string): Reason | undefined {
+  if (code === refusedAddressCode) return 'ConfigInvalid';
   return reasonsByCode[code] ?? (unreachable.has(code) || tlsCode.test(code) ? 'StorageUnreachable' : undefined);
 }
 

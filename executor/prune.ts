@@ -8,17 +8,27 @@ import { RunError } from './errors.ts';
 import { clockToleranceMilliseconds, deleteOrphans } from './leftovers.ts';
 import type { Run } from './run.ts';
 import { type Stock, takeStock } from './stock.ts';
-import type { Storage } from './storage/storage.ts';
+import { ObjectLocked, type Storage } from './storage/storage.ts';
 
 const inventoryLength = 25;
+/** Each locked snapshot costs one request a run: at 50 ms they take under a minute. */
+const lockedLookedAt = 1000;
 
-function inventory(stock: Stock, gone: ReadonlySet<string>, pruneError: string): Inventory {
+/** What became of the snapshots that no rule keeps. */
+interface Pruned {
+  gone: Set<string>;
+  /** Ids that the store does not let go of yet. */
+  locked: Set<string>;
+}
+
+function inventory(stock: Stock, { gone, locked }: Pruned, pruneError: string): Inventory {
   const left = stock.ours.filter(({ id }) => !gone.has(id));
   return {
     snapshots: left.slice(0, inventoryLength).map(({ id, storedSize }) => ({ id, size: storedSize })),
     count: left.length,
     deleted: gone.size,
     foreign: stock.foreign,
+    ...(locked.size === 0 ? {} : { locked: locked.size }),
     pruneError,
   };
 }
@@ -33,21 +43,16 @@ function retained({ id, time, identity, identitySince }: Manifest): RetainedSnap
   };
 }
 
-/** Ids to delete; each verdict is logged with its reasons. */
+/** Ids that no rule keeps, the oldest first; each verdict is logged with its reasons. */
 function judge(run: Run, ours: readonly Manifest[], committed: string): string[] {
   const { retention } = run.task;
   const verdicts = retain(retention, ours.map(retained), run.now()).map((verdict) =>
     verdict.id === committed ? { ...verdict, keep: [...verdict.keep, 'just committed'] } : verdict,
   );
-  const now = deletions(verdicts, retention.maxDeletesPerRun);
   const missing = (retention.pin ?? []).filter((id) => !ours.some((one) => one.id === id));
   if (missing.length > 0) run.log.warn({ missing }, 'pinned snapshots are not in storage');
-  for (const { id, keep } of verdicts) {
-    if (keep.length > 0) run.log.info({ id, keep }, 'a snapshot is kept');
-    else if (!now.includes(id))
-      run.log.info({ id, maxDeletesPerRun: retention.maxDeletesPerRun }, 'a snapshot is left to a later run');
-  }
-  return now;
+  for (const { id, keep } of verdicts) if (keep.length > 0) run.log.info({ id, keep }, 'a snapshot is kept');
+  return deletions(verdicts, verdicts.length);
 }
 
 /** What speaks against deleting anything in this run. */
@@ -67,27 +72,43 @@ async function remove(run: Run, storage: Storage, id: string): Promise<void> {
   run.log.info({ id }, 'a snapshot was deleted: no rule keeps it');
 }
 
+/** Deletes the oldest first, as many as one run may. A locked one does not count, so that it does not stand before those that can go. */
+async function removeAll(run: Run, storage: Storage, unwanted: readonly string[], pruned: Pruned): Promise<void> {
+  const { maxDeletesPerRun } = run.task.retention;
+  for (const id of unwanted) {
+    run.signal.throwIfAborted();
+    if (pruned.gone.size >= maxDeletesPerRun || pruned.locked.size >= lockedLookedAt) {
+      run.log.info({ id, maxDeletesPerRun }, 'a snapshot is left to a later run');
+      continue;
+    }
+    try {
+      await remove(run, storage, id);
+      pruned.gone.add(id);
+    } catch (error) {
+      if (!(error instanceof ObjectLocked)) throw error;
+      pruned.locked.add(id);
+      run.log.info({ id, until: error.until }, 'a snapshot is still locked by the bucket: a later run deletes it');
+    }
+  }
+}
+
 /**
  * @param committed id of this run's snapshot, which is never deleted
  * @returns what is left; a failure is told in its pruneError
  */
 export async function prune(run: Run, storage: Storage, committed: string): Promise<Inventory> {
   let stock: Stock = { ours: [], foreign: 0, orphans: [] };
-  const gone = new Set<string>();
+  const pruned: Pruned = { gone: new Set(), locked: new Set() };
   let error = '';
   try {
     stock = await takeStock(run, storage);
     error = objection(storage, stock, committed);
-    if (error !== '') return inventory(stock, gone, error);
-    for (const id of judge(run, stock.ours, committed)) {
-      run.signal.throwIfAborted();
-      await remove(run, storage, id);
-      gone.add(id);
-    }
+    if (error !== '') return inventory(stock, pruned, error);
+    await removeAll(run, storage, judge(run, stock.ours, committed), pruned);
     await deleteOrphans(run, storage, stock.orphans);
   } catch (cause) {
     error = `prune: ${cause instanceof Error ? cause.message : String(cause)}`;
     run.log.warn({ reason: cause instanceof RunError ? cause.reason : 'Unknown', detail: error }, 'pruning failed');
   }
-  return inventory(stock, gone, error);
+  return inventory(stock, pruned, error);
 }

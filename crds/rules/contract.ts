@@ -54,8 +54,8 @@ export interface S3Task {
   region: string;
   endpoint?: string;
   forcePathStyle: boolean;
-  /** Whether the authorities of paths.storageAuthorities are trusted, and no others. */
-  ownAuthorities?: true;
+  /** Where the authorities of paths.storageAuthorities come from, for messages. They are trusted, and no others. */
+  authorities?: { kind: 'ConfigMap' | 'Secret'; name: string; key: string };
   /** What AWS asks for, or only what the operation needs, which compatible stores understand. */
   checksums?: 'auto' | 'required';
   storageClass?: string;
@@ -64,7 +64,7 @@ export interface S3Task {
   objectLock?: { mode: 'GOVERNANCE' | 'COMPLIANCE'; days: number };
   /** Names of files below paths.storageSecret, and the Secret's name for messages; absent: the SDK's own chain. */
   secret?: { name: string; accessKeyId: string; secretAccessKey: string; sessionToken: string };
-  /** Role to take with the token of paths.cloudToken. */
+  /** Role that is taken with the token of paths.cloudToken; the SDK reads both from variables of its own. */
   roleArn?: string;
 }
 
@@ -84,7 +84,9 @@ export interface AzureTask {
   endpoint?: string;
   auth:
     | { kind: 'accountKey' | 'connectionString' | 'sasToken'; secretKey: SecretKeyTask }
-    | { kind: 'managedIdentity' | 'workloadIdentity'; clientId?: string };
+    | { kind: 'managedIdentity'; clientId?: string }
+    /** With both ids the token of paths.cloudToken is used; what is absent comes from the variables that the cluster's webhook sets. */
+    | { kind: 'workloadIdentity'; clientId?: string; tenantId?: string };
 }
 
 export interface DirectoryTask {
@@ -238,6 +240,8 @@ export interface Inventory {
   deleted: number;
   /** Committed snapshots of other Kubernetes clusters below the same prefix. */
   foreign: number;
+  /** Snapshots that no rule keeps and that the bucket does not let go of yet; absent where there are none. */
+  locked?: number;
   /** Why pruning failed; empty when it went well. */
   pruneError: string;
 }
@@ -343,6 +347,7 @@ function inventoryOf(line: string | undefined): { inventory?: Inventory } {
       count: number('count'),
       deleted: number('deleted'),
       foreign: number('foreign'),
+      ...(number('locked') === 0 ? {} : { locked: number('locked') }),
       pruneError,
     },
   };

@@ -9,11 +9,14 @@ const firstParts = 5000;
 const partsPerDoubling = 500;
 const largestPart = 5 * 1024 * mebibyte;
 
-/** @param number of the part, from 1 */
-export function partSize(number: number, expectedBytes: number): number {
+/**
+ * @param number of the part, from 1
+ * @param smallest bytes of the first part where little is expected; tests make it small
+ */
+export function partSize(number: number, expectedBytes: number, smallest = smallestPart): number {
   const wanted = Math.ceil((2 * expectedBytes) / firstParts / mebibyte) * mebibyte;
   const doublings = number <= firstParts ? 0 : 1 + Math.floor((number - firstParts - 1) / partsPerDoubling);
-  return Math.min(largestPart, Math.max(smallestPart, wanted) * 2 ** doublings);
+  return Math.min(largestPart, Math.max(smallest, wanted) * 2 ** doublings);
 }
 
 /** Parts on their way while the next one fills: about 24 MiB of them, and at least one. */

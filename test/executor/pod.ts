@@ -6,12 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
-  type DirectoryTask,
   decodeResult,
   encodeTask,
   paths,
   type Result,
-  type S3Task,
+  type StorageTask,
   type Task,
 } from '../../crds/rules/contract.ts';
 import { dumpScript } from '../../crds/rules/engines/script.ts';
@@ -28,7 +27,7 @@ export interface Database {
   bin: string;
 }
 
-export function taskFor(storage: S3Task | DirectoryTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
+export function taskFor(storage: StorageTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
   return {
     version: 1,
     owner: { clusterUid: '5f1d5a56-0000-4000-8000-000000000001', namespace: 'shop', name: 'orders' },
@@ -126,6 +125,7 @@ export class Pod {
     const container = start(process.execPath, [main, command], {
       PATH: process.env['PATH'],
       DBBACKUP_ROOT: this.root,
+      DBBACKUP_STORE_MAY_BE_LOCAL: '1',
       TERMINATION_LOG: this.message,
       DBBACKUP_TASK: task,
       DBBACKUP_JOB_UID: this.#jobUid,
