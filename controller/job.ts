@@ -9,7 +9,8 @@ import {
   type S3Task,
   type Task,
 } from '../crds/rules/contract.ts';
-import { effective } from '../crds/rules/effective.ts';
+import { databaseTask, effective } from '../crds/rules/effective.ts';
+import { accessOf, dumpEnvironment } from '../crds/rules/engines/environment.ts';
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
@@ -43,7 +44,7 @@ export function jobDeadlineSeconds(backup: Backup): number {
 
 export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
   const { spec, metadata } = backup;
-  const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds } = effective(backup);
+  const { cluster, compression, maxDeletesPerRun, activeDeadlineSeconds } = effective(backup);
   const { keepLast, keepWithin } = spec.retention;
   return {
     version: 1,
@@ -54,7 +55,7 @@ export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
     time: trigger.kind === 'Schedule' ? trigger.slot : trigger.time,
     engine: spec.database.engine,
     image,
-    database: { host: spec.database.host, port, name: spec.database.name },
+    database: databaseTask(backup),
     storage: storageTask(backup),
     compression,
     recipients: spec.encryption.age?.recipients ?? [],
@@ -105,16 +106,11 @@ const containerSecurity = {
 };
 
 function dumpContainer(backup: Backup, image: string): object {
-  const { host, name, auth, extraArgs } = backup.spec.database;
+  const { database } = backup.spec;
+  const { extraArgs } = database;
   const resources = backup.spec.job?.resources;
-  const engine = engines[backup.spec.database.engine];
-  const keys = { ...engine.secretKeys, ...auth.secretRef.keys };
-  const values = [
-    ...engine.variables({ host, port: effective(backup).port, name }),
-    { name: 'DBBACKUP_SECRET', value: auth.secretRef.name },
-    { name: 'DBBACKUP_USERNAME_KEY', value: keys.username },
-    { name: 'DBBACKUP_PASSWORD_KEY', value: keys.password },
-  ];
+  const engine = engines[database.engine];
+  const values = dumpEnvironment(engine, databaseTask(backup), accessOf(database));
   return {
     name: containers.dump,
     image,

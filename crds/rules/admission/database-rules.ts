@@ -50,7 +50,7 @@ const cluster: Rule = ({ spec }, { old }) => {
 };
 
 const extraArgs: Rule = ({ spec }) => {
-  const { allowedArguments } = engines[spec.database.engine];
+  const allowedArguments = engines[spec.database.engine].allowedArguments(spec.database);
   return (spec.database.extraArgs ?? []).flatMap((argument, index) => {
     const field = `spec.database.extraArgs[${index}]`;
     const [option = '', ...rest] = argument.split('=');
