@@ -105,17 +105,51 @@ const containerSecurity = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
+/** What only the dump container is given: login, authorities of the server, the token of the service account. */
+function databaseVolumes(backup: Backup): { name: string; mountPath: string; source: object }[] {
+  const { auth, tls } = backup.spec.database;
+  // Optional: what is missing would only hang the pod; the container says what it misses.
+  const file = (key: string) => ({ optional: true, defaultMode: 0o440, items: [{ key, path: 'ca.crt' }] });
+  const secret = auth?.secretRef ?? auth?.tokenSecretKeyRef;
+  const { configMapKeyRef: map, secretKeyRef } = tls?.ca ?? {};
+  const ca =
+    map === undefined
+      ? secretKeyRef && { secret: { secretName: secretKeyRef.name, ...file(secretKeyRef.key) } }
+      : { configMap: { name: map.name, ...file(map.key) } };
+  const token = auth?.jwt && {
+    sources: [
+      { serviceAccountToken: { path: 'token', audience: auth.jwt.audience ?? 'openbao', expirationSeconds: 3600 } },
+    ],
+    defaultMode: 0o440,
+  };
+  return [
+    ...(secret === undefined
+      ? []
+      : [
+          {
+            name: 'database',
+            mountPath: paths.databaseSecret,
+            source: { secret: { secretName: secret.name, optional: true, defaultMode: 0o440 } },
+          },
+        ]),
+    ...(ca === undefined ? [] : [{ name: 'database-ca', mountPath: paths.databaseAuthorities, source: ca }]),
+    ...(token === undefined
+      ? []
+      : [{ name: 'database-token', mountPath: paths.databaseToken, source: { projected: token } }]),
+  ];
+}
+
 function dumpContainer(backup: Backup, image: string): object {
   const { database } = backup.spec;
-  const { extraArgs } = database;
+  const given = database.command ?? database.extraArgs ?? [];
   const resources = backup.spec.job?.resources;
   const engine = engines[database.engine];
   const values = dumpEnvironment(engine, databaseTask(backup), accessOf(database));
   return {
     name: containers.dump,
     image,
-    // The extra arguments are the script's own, so that no shell reads them.
-    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...(extraArgs ?? []).map(literal)],
+    // What the manifest gives are the script's own arguments, so that no shell reads them.
+    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...given.map(literal)],
     env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
     securityContext: containerSecurity,
     resources: {
@@ -125,7 +159,7 @@ function dumpContainer(backup: Backup, image: string): object {
     volumeMounts: [
       { name: 'run', mountPath: paths.run },
       { name: 'dump-temporary', mountPath: paths.dumpTemporary },
-      { name: 'database', mountPath: paths.databaseSecret, readOnly: true },
+      ...databaseVolumes(backup).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
     ],
   };
 }
@@ -152,7 +186,7 @@ function executorContainer(request: JobRequest, command: 'prepare' | 'backup', n
 }
 
 function volumes(backup: Backup): object[] {
-  const { storage, database } = backup.spec;
+  const { storage } = backup.spec;
   const secret = (name: string, secretName: string): object => ({
     name,
     // Optional: a Secret that is missing would only hang the pod; the containers say what they miss.
@@ -162,7 +196,7 @@ function volumes(backup: Backup): object[] {
     { name: 'run', emptyDir: { sizeLimit: '16Mi' } },
     { name: 'dump-temporary', emptyDir: { sizeLimit: '64Mi' } },
     { name: 'executor-temporary', emptyDir: { sizeLimit: '64Mi' } },
-    secret('database', database.auth.secretRef.name),
+    ...databaseVolumes(backup).map(({ name, source }) => ({ name, ...source })),
     ...(storage.s3?.auth.secretRef === undefined ? [] : [secret('storage', storage.s3.auth.secretRef.name)]),
     ...(storage.pvc === undefined
       ? []

@@ -59,6 +59,12 @@ export function effective(backup: DatabaseBackup): Effective {
 
 /** The database of a run. */
 export function databaseTask(backup: DatabaseBackup): DatabaseTask {
-  const { host, name } = backup.spec.database;
-  return { host, port: effective(backup).port, ...(name === undefined ? {} : { name }) };
+  const { host, name, allDatabases, restoreCommand } = backup.spec.database;
+  return {
+    host,
+    port: effective(backup).port,
+    ...(name === undefined ? {} : { name }),
+    ...(allDatabases === undefined ? {} : { allDatabases: true }),
+    ...(restoreCommand === undefined ? {} : { restoreCommand }),
+  };
 }

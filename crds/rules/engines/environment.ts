@@ -24,7 +24,22 @@ export function dumpEnvironment(engine: Engine, database: DatabaseTask, { secret
 }
 
 /** How a spec logs in, its defaults filled in. */
-export function accessOf({ engine, auth }: DatabaseBackupSpec['database']): Access {
-  const { secretRef } = auth;
-  return { secret: { name: secretRef.name, keys: { ...engines[engine].secretKeys, ...secretRef.keys } } };
+export function accessOf({ engine, auth, tls }: DatabaseBackupSpec['database']): Access {
+  const { secretRef, jwt, tokenSecretKeyRef } = auth ?? {};
+  const secret =
+    secretRef === undefined
+      ? tokenSecretKeyRef && { name: tokenSecretKeyRef.name, keys: { token: tokenSecretKeyRef.key } }
+      : { name: secretRef.name, keys: { ...engines[engine].secretKeys, ...secretRef.keys } };
+  return {
+    ...(secret === undefined ? {} : { secret }),
+    ...(jwt === undefined ? {} : { jwt: { role: jwt.role, mount: jwt.mount ?? 'jwt' } }),
+    ...(tls === undefined ? {} : { tls: { mode: tls.mode, ...authoritiesOf(tls.ca) } }),
+  };
+}
+
+function authoritiesOf(ca: NonNullable<DatabaseBackupSpec['database']['tls']>['ca']): { authorities?: string } {
+  const place = ca?.configMapKeyRef ?? ca?.secretKeyRef;
+  if (place === undefined) return {};
+  const kind = ca?.configMapKeyRef === undefined ? 'Secret' : 'ConfigMap';
+  return { authorities: `${kind} "${place.name}", key "${place.key}"` };
 }
