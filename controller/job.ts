@@ -1,7 +1,8 @@
 // A backup's spec as the Job that runs it. Pure: equal input gives an equal Job, so that making it twice is making it once.
 import { defaultResources } from '../crds/rules/admission/job-rules.ts';
 import { containers, encodeTask, literal, paths, type Task } from '../crds/rules/contract.ts';
-import { effective } from '../crds/rules/effective.ts';
+import { databaseTask, effective } from '../crds/rules/effective.ts';
+import { accessOf, dumpEnvironment } from '../crds/rules/engines/environment.ts';
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
@@ -43,7 +44,7 @@ export function jobDeadlineSeconds(backup: Backup): number {
 
 export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
   const { spec, metadata } = backup;
-  const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds, timeZone } = effective(backup);
+  const { cluster, compression, maxDeletesPerRun, activeDeadlineSeconds, timeZone } = effective(backup);
   return {
     version: 1,
     owner: { clusterUid: settings.clusterUid, namespace: metadata.namespace, name: metadata.name },
@@ -53,7 +54,7 @@ export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
     time: trigger.kind === 'Schedule' ? trigger.slot : trigger.time,
     engine: spec.database.engine,
     image,
-    database: { host: spec.database.host, port, name: spec.database.name },
+    database: databaseTask(backup),
     storage: storageTask(backup),
     compression,
     recipients: spec.encryption.age?.recipients ?? [],
@@ -70,22 +71,51 @@ const containerSecurity = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
-function dumpContainer(backup: Backup, image: string): object {
-  const { host, name, auth, extraArgs } = backup.spec.database;
-  const resources = backup.spec.job?.resources;
-  const engine = engines[backup.spec.database.engine];
-  const keys = { ...engine.secretKeys, ...auth.secretRef.keys };
-  const values = [
-    ...engine.variables({ host, port: effective(backup).port, name }),
-    { name: 'DBBACKUP_SECRET', value: auth.secretRef.name },
-    { name: 'DBBACKUP_USERNAME_KEY', value: keys.username },
-    { name: 'DBBACKUP_PASSWORD_KEY', value: keys.password },
+/** What only the dump container is given: login, authorities of the server, the token of the service account. */
+function databaseVolumes(backup: Backup): { name: string; mountPath: string; source: object }[] {
+  const { auth, tls } = backup.spec.database;
+  // Optional: what is missing would only hang the pod; the container says what it misses.
+  const file = (key: string) => ({ optional: true, defaultMode: 0o440, items: [{ key, path: 'ca.crt' }] });
+  const secret = auth?.secretRef ?? auth?.tokenSecretKeyRef;
+  const { configMapKeyRef: map, secretKeyRef } = tls?.ca ?? {};
+  const ca =
+    map === undefined
+      ? secretKeyRef && { secret: { secretName: secretKeyRef.name, ...file(secretKeyRef.key) } }
+      : { configMap: { name: map.name, ...file(map.key) } };
+  const token = auth?.jwt && {
+    sources: [
+      { serviceAccountToken: { path: 'token', audience: auth.jwt.audience ?? 'openbao', expirationSeconds: 3600 } },
+    ],
+    defaultMode: 0o440,
+  };
+  return [
+    ...(secret === undefined
+      ? []
+      : [
+          {
+            name: 'database',
+            mountPath: paths.databaseSecret,
+            source: { secret: { secretName: secret.name, optional: true, defaultMode: 0o440 } },
+          },
+        ]),
+    ...(ca === undefined ? [] : [{ name: 'database-ca', mountPath: paths.databaseAuthorities, source: ca }]),
+    ...(token === undefined
+      ? []
+      : [{ name: 'database-token', mountPath: paths.databaseToken, source: { projected: token } }]),
   ];
+}
+
+function dumpContainer(backup: Backup, image: string): object {
+  const { database } = backup.spec;
+  const given = database.command ?? database.extraArgs ?? [];
+  const resources = backup.spec.job?.resources;
+  const engine = engines[database.engine];
+  const values = dumpEnvironment(engine, databaseTask(backup), accessOf(database));
   return {
     name: containers.dump,
     image,
-    // The extra arguments are the script's own, so that no shell reads them.
-    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...(extraArgs ?? []).map(literal)],
+    // What the manifest gives are the script's own arguments, so that no shell reads them.
+    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...given.map(literal)],
     env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
     securityContext: containerSecurity,
     resources: {
@@ -95,7 +125,7 @@ function dumpContainer(backup: Backup, image: string): object {
     volumeMounts: [
       { name: 'run', mountPath: paths.run },
       { name: 'dump-temporary', mountPath: paths.dumpTemporary },
-      { name: 'database', mountPath: paths.databaseSecret, readOnly: true },
+      ...databaseVolumes(backup).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
     ],
   };
 }
@@ -118,13 +148,11 @@ function executorContainer(request: JobRequest, command: 'prepare' | 'backup', n
 }
 
 function volumes(backup: Backup): object[] {
-  const { auth } = backup.spec.database;
   return [
     { name: 'run', emptyDir: { sizeLimit: '16Mi' } },
     { name: 'dump-temporary', emptyDir: { sizeLimit: '64Mi' } },
     { name: 'executor-temporary', emptyDir: { sizeLimit: '64Mi' } },
-    // Optional: a Secret that is missing would only hang the pod; the containers say what they miss.
-    { name: 'database', secret: { secretName: auth.secretRef.name, optional: true, defaultMode: 0o440 } },
+    ...databaseVolumes(backup).map(({ name, source }) => ({ name, ...source })),
     ...storageVolumesOf(backup),
   ];
 }

@@ -34,7 +34,7 @@ function check(step: () => void): void {
 
 /** @param firstByteMilliseconds how long from now the dump may take to its first byte */
 export async function* readDump(run: Run, firstByteMilliseconds: number): AsyncGenerator<Buffer, void, void> {
-  const marker = engines[run.task.engine].endMarker();
+  const marker = engines[run.task.engine].endMarker(run.task.database);
   const chunks = readFifo({
     path: runFile(run.folders.run, 'fifo'),
     firstByteMilliseconds,

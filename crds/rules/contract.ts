@@ -1,5 +1,7 @@
 // What the controller hands to a Job's pod and what comes back: the files of the pod, the task, the result. Both sides encode and
 // decode here, so that no name is written twice.
+import type { DatabaseTask } from './engines/engine.ts';
+import type { EngineName } from './engines/table.ts';
 import type { Owner } from './names.ts';
 import { isReason, type Reason } from './reasons.ts';
 import type { RetentionPolicy } from './retention.ts';
@@ -10,6 +12,10 @@ export const paths = {
   run: '/dbbackup/run',
   /** Keys of the database's Secret; only in the dump container. */
   databaseSecret: '/dbbackup/database',
+  /** The authorities of the database's certificate, as ca.crt; only in the dump container. */
+  databaseAuthorities: '/dbbackup/database-ca',
+  /** A service account token for the database's own login (OpenBao), as token; only in the dump container. */
+  databaseToken: '/dbbackup/database-token',
   /** Keys of the storage's Secret; only in executor containers. */
   storageSecret: '/dbbackup/storage',
   /** The authorities of the store's certificate, as ca.crt; only in executor containers. */
@@ -107,9 +113,9 @@ export interface Task {
   trigger: 'Schedule' | 'Manual' | 'Gate';
   /** The window's time, or when the manual trigger was seen; RFC 3339. */
   time: string;
-  engine: 'postgres';
+  engine: EngineName;
   image: string;
-  database: { host: string; port: number; name: string };
+  database: DatabaseTask;
   storage: StorageTask;
   compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
   /** age public keys; empty means not encrypted. */

@@ -1,4 +1,5 @@
 // The manifest beside every snapshot: its commit record. It is written last, create-only; a data object without it is no snapshot.
+import type { EngineName } from './engines/table.ts';
 import { dataSuffix, type Owner, timestamp } from './names.ts';
 
 export interface Manifest {
@@ -15,7 +16,7 @@ export interface Manifest {
   lockEpoch: number;
   dumpStartedAt: string;
   committedAt: string;
-  engine: 'postgres';
+  engine: EngineName;
   dumpFormat: string;
   image: string;
   serverVersion: string;
@@ -24,7 +25,9 @@ export interface Manifest {
   identity: string;
   /** RFC 3339. The start of the first dump that found this identity; absent where there is none. */
   identitySince?: string;
+  /** Its name; empty for all databases and for engines that have none. */
   database: string;
+  allDatabases?: true;
   compression: 'zstd' | 'gzip' | 'none';
   encryption: 'age' | 'none';
   recipients: string[];

@@ -39,8 +39,8 @@ export const reasons = {
   DatabaseAuthFailed: {
     exitCode: 31, // Not 13: Node ends with that by itself when it waits at the top level for what never comes.
     permanent: true,
-    sentence: 'The database refused the login',
-    fix: 'check user name and password in the Secret of spec.database.auth',
+    sentence: 'The database refused the login, or the login lacks a right',
+    fix: 'check user name and password in the Secret of spec.database.auth, and grant what the message names',
   },
   VersionSkew: {
     exitCode: 14,
@@ -143,6 +143,18 @@ export const reasons = {
     permanent: true,
     sentence: 'The run was canceled',
     fix: 'nothing; trigger another when it is wanted',
+  },
+  TargetNotEmpty: {
+    exitCode: 36,
+    permanent: true,
+    sentence: 'The database to restore into is not empty',
+    fix: 'name an empty one, or say in ifNotEmpty what is to be done',
+  },
+  RestoreFailed: {
+    exitCode: 37,
+    permanent: true,
+    sentence: 'The restore did not end well',
+    fix: 'read the message and the log of the container "restore"',
   },
 } as const satisfies Record<string, ReasonEntry>;
 

@@ -13,6 +13,7 @@ import {
   type StorageTask,
   type Task,
 } from '../../crds/rules/contract.ts';
+import { dumpEnvironment } from '../../crds/rules/engines/environment.ts';
 import { dumpScript } from '../../crds/rules/engines/script.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
 
@@ -152,15 +153,14 @@ export class Pod {
   async dump({ user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
     await writeFile(join(this.path(paths.databaseSecret), 'username'), user);
     await writeFile(join(this.path(paths.databaseSecret), 'password'), password);
-    const variables = engines[this.#task.engine].variables(this.#task.database);
-    const script = `[ "$$" -eq 1 ] || exit 99\n${dumpScript(engines[this.#task.engine], this.root)}`;
+    const engine = engines[this.#task.engine];
+    const secret = { name: 'orders-db', keys: { username: 'username', password: 'password' } };
+    const variables = dumpEnvironment(engine, this.#task.database, { secret });
+    const script = `[ "$$" -eq 1 ] || exit 99\n${dumpScript(engine, this.root)}`;
     const asUser = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
     const args = [...asUser, '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script];
     const container = start('unshare', args, {
       PATH: [...(tools === undefined ? [] : [tools]), bin, process.env['PATH']].join(':'),
-      DBBACKUP_SECRET: 'orders-db',
-      DBBACKUP_USERNAME_KEY: 'username',
-      DBBACKUP_PASSWORD_KEY: 'password',
       ...Object.fromEntries(variables.map(({ name, value }) => [name, value])),
     });
     this.#containers.push(container);

@@ -1,7 +1,10 @@
 // The kinds of database that dbbackup knows, by the name that a manifest gives them.
 import type { Engine } from './engine.ts';
+import { mariadb } from './mariadb.ts';
+import { mysql } from './mysql.ts';
 import { postgres } from './postgres.ts';
+import { redis } from './redis.ts';
 
-export const engines = { postgres } as const satisfies Record<string, Engine>;
+export const engines = { postgres, mysql, mariadb, redis } as const satisfies Record<string, Engine>;
 
 export type EngineName = keyof typeof engines;
