@@ -24,13 +24,17 @@ export function partsInFlight(size: number): number {
   return Math.max(1, Math.floor((3 * smallestPart) / size));
 }
 
-/** Cuts a stream into parts. The last one may be short, and empty when all is. */
+/**
+ * Cuts a stream into parts. The last one may be short, and empty when all is.
+ * @param allocate where a part's memory comes from: whoever gets parts back can give it again
+ */
 export async function* parts(
   source: AsyncIterable<Buffer>,
   sizeOf: (number: number) => number,
+  allocate: (size: number) => Buffer = Buffer.allocUnsafeSlow,
 ): AsyncGenerator<{ number: number; body: Buffer; last: boolean }, void, void> {
   let number = 1;
-  let body = Buffer.allocUnsafeSlow(sizeOf(number));
+  let body = allocate(sizeOf(number));
   let filled = 0;
   for await (const chunk of source) {
     let rest = chunk;
@@ -39,7 +43,7 @@ export async function* parts(
       if (filled === body.length) {
         yield { number, body, last: false };
         number += 1;
-        body = Buffer.allocUnsafeSlow(sizeOf(number));
+        body = allocate(sizeOf(number));
         filled = 0;
       }
       const count = rest.copy(body, filled);
