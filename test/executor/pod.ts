@@ -14,6 +14,7 @@ import {
   type S3Task,
   type Task,
 } from '../../crds/rules/contract.ts';
+import { restoreScript } from '../../crds/rules/engines/restore-script.ts';
 import { dumpScript } from '../../crds/rules/engines/script.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
 
@@ -120,7 +121,8 @@ export class Pod {
     return join(this.root, 'termination-log');
   }
 
-  #executor(command: 'prepare' | 'backup', env: NodeJS.ProcessEnv = {}): Container {
+  /** @param env variables beside those of the task */
+  executor(command: string, env: NodeJS.ProcessEnv = {}): Container {
     const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
     const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
     const container = start(process.execPath, [program, command], {
@@ -136,25 +138,50 @@ export class Pod {
   }
 
   prepare(env: NodeJS.ProcessEnv = {}): Container {
-    return this.#executor('prepare', env);
+    return this.executor('prepare', env);
   }
 
   backup(env: NodeJS.ProcessEnv = {}): Container {
-    return this.#executor('backup', env);
+    return this.executor('backup', env);
+  }
+
+  /** @param tools a folder searched before the database's own programs */
+  dump(login: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+    return this.#beside(login, dumpScript(engines[this.#task.engine], this.root), [], tools);
+  }
+
+  /** The restore container, see dump. */
+  restore(login: Pick<Database, 'user' | 'password' | 'bin'>, args: string[] = [], tools?: string): Promise<Container> {
+    return this.#beside(login, restoreScript(engines[this.#task.engine], this.root), args, tools);
   }
 
   /**
-   * Starts the dump's script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must
-   * reach nothing outside.
-   * @param tools a folder searched before the database's own programs
+   * Starts a script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must reach
+   * nothing outside.
    */
-  async dump({ user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+  async #beside(
+    { user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>,
+    program: string,
+    programArgs: string[],
+    tools?: string,
+  ): Promise<Container> {
     await writeFile(join(this.path(paths.databaseSecret), 'username'), user);
     await writeFile(join(this.path(paths.databaseSecret), 'password'), password);
     const variables = engines[this.#task.engine].variables(this.#task.database);
-    const script = `[ "$$" -eq 1 ] || exit 99\n${dumpScript(engines[this.#task.engine], this.root)}`;
+    const script = `[ "$$" -eq 1 ] || exit 99\n${program}`;
     const asUser = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const args = [...asUser, '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script];
+    const args = [
+      ...asUser,
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      'sh',
+      '-c',
+      script,
+      'sh',
+      ...programArgs,
+    ];
     const container = start('unshare', args, {
       PATH: [...(tools === undefined ? [] : [tools]), bin, process.env['PATH']].join(':'),
       DBBACKUP_SECRET: 'orders-db',
