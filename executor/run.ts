@@ -11,6 +11,7 @@ export interface Folders {
   storageAuthorities: string;
   cloudToken: string;
   volume: string;
+  identity: string;
 }
 
 export interface Run extends DecodedTask {
@@ -38,6 +39,7 @@ export function foldersBelow(root: string): Folders {
     storageAuthorities: join(root, paths.storageAuthorities),
     cloudToken: join(root, paths.cloudToken),
     volume: join(root, paths.volume),
+    identity: join(root, paths.identity),
   };
 }
 

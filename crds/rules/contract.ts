@@ -24,6 +24,8 @@ export const paths = {
   cloudToken: '/dbbackup/cloud-token',
   /** The claim of storage.pvc; only in executor containers. */
   volume: '/dbbackup/volume',
+  /** The age identity that opens snapshots, one file; only in executor containers that read. */
+  identity: '/dbbackup/identity',
   /** Private to the dump container. */
   dumpTemporary: '/tmp',
 } as const;
@@ -44,9 +46,15 @@ export const runFiles = {
   abort: 'abort',
   /** prepare -> dump and executor: this Job's snapshot is committed already; holds its manifest. */
   committed: 'committed.json',
+  /** restore -> executor: a number that grows while it lives, also when the tool takes no bytes. */
+  alive: 'alive',
+  /** executor -> restore: what to do, one word of Verdict. The restore container touches nothing before it. */
+  verdict: 'verdict',
+  /** executor -> restore: exists once every byte was given and is what the manifest tells. Only then does the tool see the end. */
+  complete: 'complete',
 } as const;
 
-export const containers = { prepare: 'prepare', dump: 'dump', executor: 'executor' } as const;
+export const containers = { prepare: 'prepare', dump: 'dump', restore: 'restore', executor: 'executor' } as const;
 
 /** A file below paths.storageSecret; the Secret's name is for messages. */
 export interface SecretKeyTask {
@@ -265,13 +273,17 @@ export const resultLimit = 2048;
  */
 export function encodeResult(result: Result): string {
   const run = result.run.outcome === 'Failed' ? { ...result.run, message: cut(result.run.message, 700) } : result.run;
-  const first = JSON.stringify(run);
-  if (result.inventory === undefined) return first;
-  for (let keep = Math.min(25, result.inventory.snapshots.length); keep >= 0; keep--) {
+  return withInventory(JSON.stringify(run), result.inventory);
+}
+
+/** The first line, and the inventory as a second one with as many snapshots as fit. */
+export function withInventory(first: string, whole: Inventory | undefined): string {
+  if (whole === undefined) return first;
+  for (let keep = Math.min(25, whole.snapshots.length); keep >= 0; keep--) {
     const inventory = {
-      ...result.inventory,
-      pruneError: cut(result.inventory.pruneError, 200),
-      snapshots: result.inventory.snapshots.slice(0, keep).map(({ id, size }) => [id, size]),
+      ...whole,
+      pruneError: cut(whole.pruneError, 200),
+      snapshots: whole.snapshots.slice(0, keep).map(({ id, size }) => [id, size]),
     };
     const text = `${first}\n${JSON.stringify(inventory)}`;
     if (Buffer.byteLength(text) <= resultLimit) return text;
@@ -284,7 +296,7 @@ function printable(text: string): string {
   return text.toWellFormed().replace(/\p{Cc}/gu, ' ');
 }
 
-function cut(text: string, bytes: number): string {
+export function cut(text: string, bytes: number): string {
   const clean = printable(text);
   const buffer = Buffer.from(clean);
   return buffer.length <= bytes
@@ -336,7 +348,7 @@ function isSuccess(run: object): run is Success {
   );
 }
 
-function inventoryOf(line: string | undefined): { inventory?: Inventory } {
+export function inventoryOf(line: string | undefined): { inventory?: Inventory } {
   const value = object(line ?? '');
   const list = value?.['snapshots'];
   if (value === undefined || !Array.isArray(list)) return {};
@@ -359,7 +371,7 @@ function inventoryOf(line: string | undefined): { inventory?: Inventory } {
   };
 }
 
-function object(text: string): Record<string, unknown> | undefined {
+export function object(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return value !== null && typeof value === 'object' && !Array.isArray(value)

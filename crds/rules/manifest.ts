@@ -72,8 +72,12 @@ export function decodeManifest(text: string, expectedKey: string): Manifest {
     throw fail('it names no owner');
   if (!isDigest(value.storedSha256) || !isDigest(value.plainSha256)) throw fail('a digest is missing');
   if (!isSize(value.storedSize) || !isSize(value.plainSize)) throw fail('a size is missing');
-  for (const field of ['id', 'time', 'dumpStartedAt', 'jobUid', 'cluster', 'database'] as const)
+  for (const field of ['id', 'time', 'dumpStartedAt', 'jobUid', 'cluster', 'database', 'engine', 'identity'] as const)
     if (typeof value[field] !== 'string') throw fail(`${field} is missing`);
+  if (!['zstd', 'gzip', 'none'].includes(String(value.compression)))
+    throw fail(`compression ${JSON.stringify(value.compression)} is unknown`);
+  if (!['age', 'none'].includes(String(value.encryption)))
+    throw fail(`encryption ${JSON.stringify(value.encryption)} is unknown`);
   if (expectedKey.split('/').at(-1) !== `${value.id}${dataSuffix}`)
     throw fail(`it has the id of another, ${JSON.stringify(value.id)}`);
   if (value.identity !== undefined && typeof value.identity !== 'string') throw fail('identity is not a text');

@@ -145,16 +145,46 @@ export const reasons = {
     fix: 'nothing; trigger another when it is wanted',
   },
   TargetNotEmpty: {
-    exitCode: 36,
+    exitCode: 33,
     permanent: true,
     sentence: 'The database to restore into is not empty',
-    fix: 'name an empty one, or say in ifNotEmpty what is to be done',
+    fix: 'restore into an empty database, or ask for ifNotEmpty: Overwrite with a snapshot and notAfter',
+  },
+  SnapshotNotFound: {
+    exitCode: 34,
+    permanent: true,
+    sentence: 'The snapshot is not in storage',
+    fix: 'see list-snapshots --live for what is there, and check storage, namespace, name and cluster of the source',
+  },
+  SnapshotAmbiguous: {
+    exitCode: 35,
+    permanent: true,
+    sentence: 'Snapshots of more than one database could be meant',
+    fix: 'name the snapshot by its id',
+  },
+  DecryptFailed: {
+    exitCode: 36,
+    permanent: true,
+    sentence: 'The snapshot could not be decrypted or decompressed',
+    fix: 'give the identity that belongs to one of the recipients in its manifest; if it does, take another snapshot',
   },
   RestoreFailed: {
     exitCode: 37,
     permanent: true,
-    sentence: 'The restore did not end well',
+    sentence: 'The restore did not end well, and the database is as it was',
     fix: 'read the message and the log of the container "restore"',
+  },
+  RestoreIncomplete: {
+    exitCode: 38,
+    permanent: true,
+    sentence: 'The restore ended half way, and the database holds a part of the snapshot',
+    fix: 'make the database empty and restore again; no backup is taken of it before that',
+  },
+  VerifyFailed: {
+    exitCode: 39,
+    permanent: true,
+    sentence: 'The snapshot does not hold a whole dump',
+    fix: 'take a new backup, and look for what changed the old one',
   },
 } as const satisfies Record<string, ReasonEntry>;
 

@@ -93,8 +93,9 @@ class S3Storage implements Storage {
     });
   }
 
-  async *get(key: string, start = 0): AsyncGenerator<Buffer, void, void> {
-    const range = start === 0 ? {} : { Range: `bytes=${start}-` };
+  async *get(key: string, start = 0, length?: number): AsyncGenerator<Buffer, void, void> {
+    const end = length === undefined ? '' : start + length - 1;
+    const range = start === 0 && length === undefined ? {} : { Range: `bytes=${start}-${end}` };
     const object = await this.#try('get', key, () =>
       this.#client.send(new GetObjectCommand({ ...this.#at(key), ...range })),
     );

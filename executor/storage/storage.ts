@@ -46,8 +46,8 @@ export interface Storage {
   putSmall(key: string, text: string): Promise<void>;
   /** A whole small object; undefined when there is none. Refuses one of more than `limit` bytes. */
   getSmall(key: string, limit: number): Promise<Buffer | undefined>;
-  /** An object from byte `start` on. */
-  get(key: string, start?: number): AsyncIterable<Buffer>;
+  /** An object from byte `start` on, and no more than `length` bytes of it: one that is shorter ends early. */
+  get(key: string, start?: number, length?: number): AsyncIterable<Buffer>;
   /** The direct children of a prefix that ends with a slash, in any order. */
   list(prefix: string): AsyncIterable<StoredObject>;
   head(key: string): Promise<StoredObject | undefined>;

@@ -19,12 +19,11 @@ function refuse(detail: string, options?: ErrorOptions): RunError {
 
 /** The header as it stands, up to the line with its code of authenticity. */
 async function readHeader(reader: ByteReader): Promise<Buffer> {
-  let seen = Buffer.alloc(0);
-  while (await reader.fill(seen.length + 1)) {
-    seen = reader.peek(Math.min(reader.held, longestHeader));
+  for (let looked = 0; looked < longestHeader && (await reader.fill(looked + 1)); ) {
+    const seen = reader.peek(Math.min(reader.held, longestHeader));
     const found = lastLine.exec(seen.toString('latin1'));
     if (found !== null) return reader.take(found.index + found[0].length);
-    if (seen.length >= longestHeader) break;
+    looked = seen.length;
   }
   throw refuse('it does not begin with a header of age');
 }

@@ -14,6 +14,7 @@ import {
   type Task,
 } from '../../crds/rules/contract.ts';
 import { dumpEnvironment } from '../../crds/rules/engines/environment.ts';
+import { restoreScript } from '../../crds/rules/engines/restore-script.ts';
 import { dumpScript } from '../../crds/rules/engines/script.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
 
@@ -120,7 +121,8 @@ export class Pod {
     return join(this.root, 'termination-log');
   }
 
-  #executor(command: 'prepare' | 'backup', env: NodeJS.ProcessEnv, main: string): Container {
+  /** @param env variables beside those of the task; @param main the executor as it was built, in place of its source */
+  executor(command: string, env: NodeJS.ProcessEnv = {}, main = program): Container {
     const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
     const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
     const container = start(process.execPath, [main, command], {
@@ -136,29 +138,53 @@ export class Pod {
     return container;
   }
 
-  /** @param main the executor as it was built, in place of its source */
   prepare(env: NodeJS.ProcessEnv = {}, main = program): Container {
-    return this.#executor('prepare', env, main);
+    return this.executor('prepare', env, main);
   }
 
   backup(env: NodeJS.ProcessEnv = {}, main = program): Container {
-    return this.#executor('backup', env, main);
+    return this.executor('backup', env, main);
+  }
+
+  /** @param tools a folder searched before the database's own programs */
+  dump(login: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+    return this.#beside(login, dumpScript(engines[this.#task.engine], this.root), [], tools);
+  }
+
+  /** The restore container, see dump. */
+  restore(login: Pick<Database, 'user' | 'password' | 'bin'>, args: string[] = [], tools?: string): Promise<Container> {
+    return this.#beside(login, restoreScript(engines[this.#task.engine], this.root), args, tools);
   }
 
   /**
-   * Starts the dump's script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must
-   * reach nothing outside.
-   * @param tools a folder searched before the database's own programs
+   * Starts a script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must reach
+   * nothing outside.
    */
-  async dump({ user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+  async #beside(
+    { user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>,
+    shell: string,
+    programArgs: string[],
+    tools?: string,
+  ): Promise<Container> {
     await writeFile(join(this.path(paths.databaseSecret), 'username'), user);
     await writeFile(join(this.path(paths.databaseSecret), 'password'), password);
     const engine = engines[this.#task.engine];
     const secret = { name: 'orders-db', keys: { username: 'username', password: 'password' } };
     const variables = dumpEnvironment(engine, this.#task.database, { secret });
-    const script = `[ "$$" -eq 1 ] || exit 99\n${dumpScript(engine, this.root)}`;
+    const script = `[ "$$" -eq 1 ] || exit 99\n${shell}`;
     const asUser = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const args = [...asUser, '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script];
+    const args = [
+      ...asUser,
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      'sh',
+      '-c',
+      script,
+      'sh',
+      ...programArgs,
+    ];
     const container = start('unshare', args, {
       PATH: [...(tools === undefined ? [] : [tools]), bin, process.env['PATH']].join(':'),
       ...Object.fromEntries(variables.map(({ name, value }) => [name, value])),

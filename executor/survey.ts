@@ -1,0 +1,70 @@
+// All that lies below the prefix, whoever owns it: whole snapshots with their manifests, data without one, and manifests that cannot be relied
+// upon, with the reason. Reads and never writes.
+import { decodeManifest, type Manifest, manifestLimit } from '../crds/rules/manifest.ts';
+import { dataKey, manifestKey, parseSnapshotId } from '../crds/rules/names.ts';
+import type { Run } from './run.ts';
+import { inTurn, type Pair, pairs } from './stock.ts';
+import type { Storage, StoredObject } from './storage/storage.ts';
+
+export interface Broken {
+  id: string;
+  key: string;
+  why: string;
+}
+
+export interface Survey {
+  /** The newest window first. */
+  snapshots: Manifest[];
+  orphans: (StoredObject & { id: string })[];
+  broken: Broken[];
+}
+
+/** What makes the pair no snapshot, or its manifest. */
+async function judge(run: Run, storage: Storage, { id, data, manifest: found }: Pair): Promise<Manifest | string> {
+  // Asked before it is read: whatever goes wrong then is the store's failure and no fault of the snapshot.
+  if (found !== undefined && found.size > manifestLimit)
+    return `its manifest has ${found.size} bytes, at most ${manifestLimit} are expected`;
+  const bytes = await storage.getSmall(manifestKey(run.prefix, id), manifestLimit);
+  if (bytes === undefined) return 'its manifest was deleted while storage was listed';
+  let manifest: Manifest;
+  try {
+    manifest = decodeManifest(bytes.toString('utf8'), dataKey(run.prefix, id));
+  } catch (error) {
+    return error instanceof Error ? error.message : 'its manifest cannot be read';
+  }
+  if (data === undefined) return 'its data is gone';
+  if (data.size === manifest.storedSize) return manifest;
+  return `its data has ${data.size} bytes, the manifest tells ${manifest.storedSize}`;
+}
+
+async function judgeAll(run: Run, storage: Storage, all: readonly Pair[]): Promise<Omit<Survey, 'orphans'>> {
+  const snapshots: Manifest[] = [];
+  const broken: Broken[] = [];
+  const judged = await inTurn(all, async (pair) => ({ pair, verdict: await judge(run, storage, pair) }));
+  for (const { pair, verdict } of judged) {
+    if (typeof verdict !== 'string') snapshots.push(verdict);
+    else broken.push({ id: pair.id, key: manifestKey(run.prefix, pair.id), why: verdict });
+  }
+  return { snapshots, broken };
+}
+
+export async function survey(run: Run, storage: Storage): Promise<Survey> {
+  const all = await pairs(run, storage);
+  const committed = all.filter(({ manifest }) => manifest !== undefined);
+  const orphans = all.flatMap(({ id, data, manifest }) =>
+    manifest === undefined && data !== undefined ? [{ id, ...data }] : [],
+  );
+  return { ...(await judgeAll(run, storage, committed)), orphans };
+}
+
+/** One snapshot by its id, without listing; a sentence on why it is none. */
+export async function lookAt(run: Run, storage: Storage, id: string): Promise<Manifest | string> {
+  const parsed = parseSnapshotId(id);
+  if (parsed === undefined) return `"${id}" is not the id of a snapshot`;
+  const data = await storage.head(dataKey(run.prefix, id));
+  const manifest = await storage.head(manifestKey(run.prefix, id));
+  if (manifest === undefined)
+    return data === undefined ? 'there is none' : 'it has no manifest: it was never committed';
+  const pair = { id, digits: parsed.ownerDigits, time: parsed.time.getTime(), manifest };
+  return judge(run, storage, data === undefined ? pair : { ...pair, data });
+}
