@@ -2,7 +2,7 @@
 // or the text that was signed.
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import type { Reason } from '../../crds/rules/reasons.ts';
-import { codeOf, RunError, reasonOfCode } from '../errors.ts';
+import { codeOf, isTlsCode, RunError, reasonOfCode } from '../errors.ts';
 
 const reasonsByName: Record<string, Reason> = {
   InvalidAccessKeyId: 'StorageAuthFailed',
@@ -73,6 +73,7 @@ const hints: Record<string, string> = {
   CredentialsProviderError: ', no credentials were found',
 };
 
+const tlsHint = ', the certificate of the store is not good here: see its names and its end, or set spec.storage.s3.ca';
 const roleHint =
   ', its trust policy must name the issuer of the cluster, the service account and the audience sts.amazonaws.com';
 
@@ -94,6 +95,11 @@ export function isMissing(error: unknown): boolean {
 /** The key is there already, or another request is making it. */
 export function isTaken(error: unknown): boolean {
   return statusOf(error) === 412 || ['PreconditionFailed', 'ConditionalRequestConflict'].includes(nameOf(error));
+}
+
+/** What S3 says to a lock in a bucket that was made without. */
+export function isWithoutLock(error: unknown): boolean {
+  return ['InvalidRequest', 'InvalidArgument', 'ObjectLockConfigurationNotFoundError'].includes(nameOf(error));
 }
 
 /** The request was refused for want of a right, or because the object is locked. */
@@ -127,5 +133,6 @@ export function s3Error(error: unknown, doing: string, fallback: Reason): RunErr
     reasonsByName[name] ?? (status === 0 ? reasonOfCode(code) : undefined) ?? reasonsByStatus[status] ?? fallback;
   const what = status === 0 && code !== '' ? code : name;
   const http = status === 0 ? '' : ` (HTTP ${status})`;
-  return new RunError(reason, `${doing}: ${what}${http}${hints[name] ?? ''}`, { cause: error });
+  const hint = status === 0 && isTlsCode(code) ? tlsHint : (hints[name] ?? '');
+  return new RunError(reason, `${doing}: ${what}${http}${hint}`, { cause: error });
 }

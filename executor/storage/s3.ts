@@ -17,7 +17,7 @@ import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { connectS3, type S3Connection } from './s3-client.ts';
 import { createOnly } from './s3-create-only.ts';
-import { isDenied, isMissing, isTaken, s3Error } from './s3-errors.ts';
+import { isDenied, isMissing, isTaken, isWithoutLock, nameOf, s3Error } from './s3-errors.ts';
 import { checksumSettings, objectSettings } from './s3-settings.ts';
 import { Upload } from './s3-upload.ts';
 import {
@@ -239,7 +239,15 @@ class S3Storage implements Storage {
     // As the data will be: a class, a key or a lock that the store refuses shows here.
     const { object, checksums } = this.#settings('data');
     const request = new CreateMultipartUploadCommand({ ...this.#at(key), ...object(), ...checksums });
-    const { UploadId } = await this.#try('begin an upload of', key, () => this.#client.send(request));
+    const { UploadId } = await this.#try('begin an upload of', key, async () => {
+      try {
+        return await this.#client.send(request);
+      } catch (error) {
+        if (this.#task.objectLock === undefined || !isWithoutLock(error)) throw error;
+        const detail = `lock objects of bucket "${this.#bucket}": the store refuses spec.storage.s3.objectLock (${nameOf(error)}): use a bucket that was made with object lock`;
+        throw new RunError('ConfigInvalid', detail, { cause: error });
+      }
+    });
     if (UploadId !== undefined) await this.abortPending({ key, id: UploadId, startedAt: new Date() });
   }
 
