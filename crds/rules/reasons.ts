@@ -76,7 +76,7 @@ export const reasons = {
     exitCode: 19,
     permanent: true,
     sentence: 'The store refused the credentials',
-    fix: 'check the Secret of spec.storage',
+    fix: 'check the Secret or the identity of spec.storage',
   },
   StorageDenied: {
     exitCode: 20,
