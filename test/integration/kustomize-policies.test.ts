@@ -36,8 +36,9 @@ function merge(base: unknown, changes: unknown): unknown {
 }
 
 /** The Job that the controller makes, with changes. */
-function job(changes: object = {}): object {
+function job(changes: object = {}, database: object = {}): object {
   const object = { ...backup({}, { namespace: 'default', uid: '5f0c7b6e-0000-4000-8000-000000000000' }) };
+  object.spec = { ...object.spec, database: { ...object.spec.database, ...database } };
   const settings = { clusterUid: 'c', executorImage: 'ghcr.io/dbbackup/executor:dev', startTimeoutSeconds: 600 };
   const made = buildJob({
     backup: object as Backup,
@@ -47,6 +48,22 @@ function job(changes: object = {}): object {
     trigger: { kind: 'Schedule', slot: '2025-03-27T01:00:00Z' },
   });
   return merge(made, changes) as object;
+}
+
+/** The Job of an OpenBao that knows the service account, with another audience. */
+function openbao(audience: string): object {
+  return job({}, { auth: { jwt: { role: 'backup', audience } } });
+}
+/** Mounts what the dump logs in with in the executor too. */
+function shared(): object {
+  type Container = { name: string; volumeMounts: object[] };
+  const { spec } = job() as { spec: { template: { spec: { containers: Container[] } } } };
+  const mount = { name: 'database', mountPath: '/database' };
+  return pod({
+    containers: spec.template.spec.containers.map((one) =>
+      one.name === 'executor' ? { ...one, volumeMounts: [...one.volumeMounts, mount] } : one,
+    ),
+  });
 }
 
 const pod = (changes: object) => job({ spec: { template: { spec: changes } } });
@@ -63,6 +80,7 @@ const bare = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } 
 describe('the controller', () => {
   test('may make the Jobs that it makes', async () => {
     expect(await api.try([...dryRun, as('controller')], job())).toMatchObject({ ok: true });
+    expect(await api.try([...dryRun, as('controller')], openbao('openbao'))).toMatchObject({ ok: true });
   });
 
   test.each([
@@ -74,6 +92,8 @@ describe('the controller', () => {
       volume({ projected: { sources: [{ serviceAccountToken: { path: 't' } }] } }),
       'no token',
     ],
+    ['a pod with a token for the API server', openbao('https://kubernetes.default.svc'), 'no token'],
+    ['a pod whose executor has the login of the database', shared(), 'container dump alone'],
     ['a pod on the network of its node', pod({ hostNetwork: true }), 'nothing of their node'],
     ['a pod with a directory of its node', volume({ hostPath: { path: '/' } }), 'of their node'],
     [

@@ -39,6 +39,9 @@ const scope: Rule = ({ spec: { database } }) => {
   ];
 };
 
+/** How the audiences of the API server begin where nobody chose others. */
+const apiServer = 'https://kubernetes.default';
+
 const login: Rule = ({ spec: { database } }) => {
   const { engine, auth } = database;
   if (auth === undefined)
@@ -63,6 +66,15 @@ const login: Rule = ({ spec: { database } }) => {
         auth,
         `does not fit ${engine}`,
         ofOpenbao ? 'use secretRef' : 'use jwt or tokenSecretKeyRef',
+      ),
+    ];
+  if (jwt?.audience?.startsWith(apiServer) === true)
+    return [
+      error(
+        'spec.database.auth.jwt.audience',
+        jwt.audience,
+        'is that of the API server: OpenBao could use the token there',
+        'choose another, such as openbao, and let the role expect it',
       ),
     ];
   return (engine as string) === 'command' && secretRef?.keys !== undefined
