@@ -59,7 +59,7 @@ const login: Rule = ({ spec: { database } }) => {
       ),
     ];
   const ofOpenbao = secretRef === undefined;
-  if (ofOpenbao !== ((engine as string) === 'openbao'))
+  if (ofOpenbao !== (engine === 'openbao'))
     return [
       error(
         'spec.database.auth',
@@ -77,7 +77,7 @@ const login: Rule = ({ spec: { database } }) => {
         'choose another, such as openbao, and let the role expect it',
       ),
     ];
-  return (engine as string) === 'command' && secretRef?.keys !== undefined
+  return engine === 'command' && secretRef?.keys !== undefined
     ? [
         error(
           'spec.database.auth.secretRef.keys',
@@ -109,7 +109,7 @@ const tls: Rule = ({ spec: { database } }) => {
 const commands: Rule = ({ spec: { database } }) =>
   (['command', 'restoreCommand'] as const).flatMap((field) => {
     const value = database[field];
-    const isMeant = (database.engine as string) === 'command';
+    const isMeant = database.engine === 'command';
     if (isMeant === (value !== undefined)) return [];
     const path = `spec.database.${field}`;
     return isMeant
