@@ -7,6 +7,7 @@ import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
+import { databaseVolumes } from './job-database.ts';
 import {
   identityAnnotations,
   identityLabels,
@@ -70,40 +71,6 @@ const containerSecurity = {
   capabilities: { drop: ['ALL'] },
   seccompProfile: { type: 'RuntimeDefault' },
 };
-
-/** What only the dump container is given: login, authorities of the server, the token of the service account. */
-function databaseVolumes(backup: Backup): { name: string; mountPath: string; source: object }[] {
-  const { auth, tls } = backup.spec.database;
-  // Optional: what is missing would only hang the pod; the container says what it misses.
-  const file = (key: string) => ({ optional: true, defaultMode: 0o440, items: [{ key, path: 'ca.crt' }] });
-  const secret = auth?.secretRef ?? auth?.tokenSecretKeyRef;
-  const { configMapKeyRef: map, secretKeyRef } = tls?.ca ?? {};
-  const ca =
-    map === undefined
-      ? secretKeyRef && { secret: { secretName: secretKeyRef.name, ...file(secretKeyRef.key) } }
-      : { configMap: { name: map.name, ...file(map.key) } };
-  const token = auth?.jwt && {
-    sources: [
-      { serviceAccountToken: { path: 'token', audience: auth.jwt.audience ?? 'openbao', expirationSeconds: 3600 } },
-    ],
-    defaultMode: 0o440,
-  };
-  return [
-    ...(secret === undefined
-      ? []
-      : [
-          {
-            name: 'database',
-            mountPath: paths.databaseSecret,
-            source: { secret: { secretName: secret.name, optional: true, defaultMode: 0o440 } },
-          },
-        ]),
-    ...(ca === undefined ? [] : [{ name: 'database-ca', mountPath: paths.databaseAuthorities, source: ca }]),
-    ...(token === undefined
-      ? []
-      : [{ name: 'database-token', mountPath: paths.databaseToken, source: { projected: token } }]),
-  ];
-}
 
 function dumpContainer(backup: Backup, image: string): object {
   const { database } = backup.spec;

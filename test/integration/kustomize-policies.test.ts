@@ -38,9 +38,10 @@ function merge(base: unknown, changes: unknown): unknown {
 type Storage = Backup['spec']['storage'];
 
 /** The Job that the controller makes, with changes. */
-function job(changes: object = {}, storage?: Storage): object {
+function job(changes: object = {}, storage?: Storage, database: object = {}): object {
   const spec = storage === undefined ? {} : { storage, serviceAccountName: 'backup-writer' };
   const object = { ...backup(spec, { namespace: 'default', uid: '5f0c7b6e-0000-4000-8000-000000000000' }) };
+  object.spec = { ...object.spec, database: { ...object.spec.database, ...database } };
   const settings = { clusterUid: 'c', executorImage: 'ghcr.io/dbbackup/executor:dev', startTimeoutSeconds: 600 };
   const made = buildJob({
     backup: object as Backup,
@@ -50,6 +51,22 @@ function job(changes: object = {}, storage?: Storage): object {
     trigger: { kind: 'Schedule', slot: '2025-03-27T01:00:00Z' },
   });
   return merge(made, changes) as object;
+}
+
+/** The Job of an OpenBao that knows the service account, with another audience. */
+function openbao(audience: string): object {
+  return job({}, undefined, { auth: { jwt: { role: 'backup', audience } } });
+}
+/** Mounts what the dump logs in with in the executor too. */
+function shared(): object {
+  type Container = { name: string; volumeMounts: object[] };
+  const { spec } = job() as { spec: { template: { spec: { containers: Container[] } } } };
+  const mount = { name: 'database', mountPath: '/database' };
+  return pod({
+    containers: spec.template.spec.containers.map((one) =>
+      one.name === 'executor' ? { ...one, volumeMounts: [...one.volumeMounts, mount] } : one,
+    ),
+  });
 }
 
 const pod = (changes: object) => job({ spec: { template: { spec: changes } } });
@@ -97,6 +114,10 @@ describe('the controller', () => {
     expect(await api.try([...dryRun, as('controller')], job({}, storage))).toMatchObject({ ok: true });
   });
 
+  test('may make the Job that logs in to OpenBao', async () => {
+    expect(await api.try([...dryRun, as('controller')], openbao('openbao'))).toMatchObject({ ok: true });
+  });
+
   test.each([
     ['a Job of nobody', job({ metadata: { ownerReferences: [] } }), 'that a DatabaseBackup owns'],
     ['a Job that runs at once', job({ spec: { suspend: false } }), 'suspended'],
@@ -112,6 +133,8 @@ describe('the controller', () => {
     ['a dump with the token of the store', withTokenInDump(), 'only the executor gets a token'],
     ['a pod with a volume of a driver', volume({ csi: { driver: 'secrets-store.csi.k8s.io' } }), 'no other volumes'],
     ['a pod with a volume of a server', volume({ nfs: { server: 'a', path: '/' } }), 'no other volumes'],
+    ['a dump with a token for the API server', openbao('https://kubernetes.default.svc'), 'no token'],
+    ['a pod whose executor has the login of the database', shared(), 'container dump alone'],
     ['a pod on the network of its node', pod({ hostNetwork: true }), 'nothing of their node'],
     ['a pod with a directory of its node', volume({ hostPath: { path: '/' } }), 'of their node'],
     [

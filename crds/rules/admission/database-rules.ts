@@ -39,6 +39,9 @@ const scope: Rule = ({ spec: { database } }) => {
   ];
 };
 
+/** How the audiences of the API server begin where nobody chose others. */
+const apiServer = 'https://kubernetes.default';
+
 const login: Rule = ({ spec: { database } }) => {
   const { engine, auth } = database;
   if (auth === undefined)
@@ -56,7 +59,7 @@ const login: Rule = ({ spec: { database } }) => {
       ),
     ];
   const ofOpenbao = secretRef === undefined;
-  if (ofOpenbao !== ((engine as string) === 'openbao'))
+  if (ofOpenbao !== (engine === 'openbao'))
     return [
       error(
         'spec.database.auth',
@@ -65,7 +68,16 @@ const login: Rule = ({ spec: { database } }) => {
         ofOpenbao ? 'use secretRef' : 'use jwt or tokenSecretKeyRef',
       ),
     ];
-  return (engine as string) === 'command' && secretRef?.keys !== undefined
+  if (jwt?.audience?.startsWith(apiServer) === true)
+    return [
+      error(
+        'spec.database.auth.jwt.audience',
+        jwt.audience,
+        'is that of the API server: OpenBao could use the token there',
+        'choose another, such as openbao, and let the role expect it',
+      ),
+    ];
+  return engine === 'command' && secretRef?.keys !== undefined
     ? [
         error(
           'spec.database.auth.secretRef.keys',
@@ -97,7 +109,7 @@ const tls: Rule = ({ spec: { database } }) => {
 const commands: Rule = ({ spec: { database } }) =>
   (['command', 'restoreCommand'] as const).flatMap((field) => {
     const value = database[field];
-    const isMeant = (database.engine as string) === 'command';
+    const isMeant = database.engine === 'command';
     if (isMeant === (value !== undefined)) return [];
     const path = `spec.database.${field}`;
     return isMeant

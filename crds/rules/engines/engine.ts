@@ -1,12 +1,12 @@
 // What dbbackup needs to know of a kind of database. One file an engine beside this one (postgres.ts, mysql.ts, mariadb.ts, redis.ts,
 // mongodb.ts, openbao.ts, command.ts), each listed in table.ts once it is there; script.ts puts the shell below into its frame.
 
-/** Watches a dump pass and knows whether it is whole. */
+/** Watches a dump pass and knows whether it is whole. One that has to unpack answers with promises; each is awaited before the next call. */
 export interface EndMarker {
   /** Throws as soon as the bytes cannot be a dump. */
-  push(chunk: Uint8Array): void;
+  push(chunk: Uint8Array): void | Promise<void>;
   /** Throws when more should have come. */
-  end(): void;
+  end(): void | Promise<void>;
 }
 
 /** What one dump takes: `name` is one database, `allDatabases` all of the server; engines without databases have neither. */

@@ -109,6 +109,11 @@ login_failed() {
   esac
 }
 
+# A question that the server does not answer once the login has worked.
+question_failed() {
+  refuse ${code('DumpFailed')} "look at what the login may read: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+}
+
 preflight() {
   who="${sql(me)}"
   # Roles that are on speak for the login. Servers that know no roles have no such table.
@@ -123,7 +128,7 @@ preflight() {
       --skip-triggers) unneeded="$unneeded, 'TRIGGER'" ;;
     esac
   done
-  lacks=$(ask "${grants}") || login_failed
+  lacks=$(ask "${grants}") || question_failed
   [ "$routines" = no ] || [ -n "$lacks" ] || check_routines
   [ -z "$lacks" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of \${DBBACKUP_DATABASE:-the server}: it lacks $lacks on \${DBBACKUP_DATABASE:-*}.*"
 }

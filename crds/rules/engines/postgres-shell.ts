@@ -18,7 +18,7 @@ const unreadable = `
     union all select 'BYPASSRLS for table ' || name from relation where relkind in ('r', 'p') and has_table_privilege(oid, 'SELECT') and row_security_active(oid)
     union all select 'SELECT on large object ' || l.oid from pg_largeobject_metadata l where not pg_has_role(l.lomowner, 'USAGE')
       and not exists (select from aclexplode(l.lomacl) a where a.privilege_type = 'SELECT' and (a.grantee = 0 or pg_has_role(a.grantee, 'USAGE'))))
-  select coalesce((select string_agg(what, ', ') from (select what from lacking order by what limit 5) as some), '')`;
+  select coalesce((select string_agg(what, ', ') from (select what from lacking order by what limit 5) as few), '')`;
 
 export const postgresShell = `
 # A passfile must be private (0600): the Secret's own file is readable by the group, and libpq then ignores it.
@@ -71,6 +71,11 @@ login_failed() {
   esac
 }
 
+# A question that the server does not answer once the login has worked.
+question_failed() {
+  refuse ${code('DumpFailed')} "look at what the login may read: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+}
+
 preflight() {
   passwords=needed
   for argument in "$@"; do
@@ -81,10 +86,10 @@ preflight() {
   done
   [ -n "$DBBACKUP_ALL_DATABASES" ] || { readable; return; }
   [ -z "$passwords" ] || [ "$(ask "select has_table_privilege('pg_catalog.pg_authid', 'SELECT')")" = t ] || refuse ${code('DatabaseAuthFailed')} "the login may not read the roles with their passwords: it lacks SELECT on pg_catalog.pg_authid; dump as a superuser, or add --no-role-passwords to spec.database.extraArgs"
-  count=$(ask "select count(*) from pg_database where datallowconn") || login_failed
+  count=$(ask "select count(*) from pg_database where datallowconn") || question_failed
   index=0
   while [ "$index" -lt "$count" ]; do
-    PGDATABASE=$(ask "select datname from pg_database where datallowconn order by oid limit 1 offset $index") || login_failed
+    PGDATABASE=$(ask "select datname from pg_database where datallowconn order by oid limit 1 offset $index") || question_failed
     readable
     PGDATABASE=postgres
     index=$((index + 1))
@@ -92,7 +97,7 @@ preflight() {
 }
 
 readable() {
-  lacks=$(ask "${unreadable.replaceAll('\n', ' ').replace(/ +/g, ' ')}") || login_failed
+  lacks=$(ask "${unreadable.replaceAll('\n', ' ').replace(/ +/g, ' ')}") || question_failed
   [ -z "$lacks" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of database \\"$PGDATABASE\\": it lacks $lacks"
 }
 

@@ -84,25 +84,39 @@ dump() {
 }
 `;
 
+/** What one MIGRATE holds in memory at a time, unless a single key is larger, and how many keys. */
+const pageBytes = 4 * 1024 * 1024;
+const pageKeys = 1000;
+
 // Runs inside the scratch server, in one pass over all its databases. No double quotes and no backslashes: it travels as a quoted word.
 const push = `
-  local login = {}
+  local login, moved = {}, 0
   if #ARGV == 5 then login = {'AUTH', ARGV[5]} elseif #ARGV == 6 then login = {'AUTH2', ARGV[5], ARGV[6]} end
-  local moved = 0
+  local function send(database, keys)
+    if #keys == 0 then return end
+    local migrate = {'MIGRATE', ARGV[1], ARGV[2], '', database, tonumber(ARGV[4])}
+    for _, word in ipairs(login) do migrate[#migrate + 1] = word end
+    migrate[#migrate + 1] = 'KEYS'
+    for _, key in ipairs(keys) do migrate[#migrate + 1] = key end
+    redis.call(unpack(migrate))
+    moved = moved + #keys
+  end
   for database = 0, tonumber(ARGV[3]) - 1 do
     redis.call('SELECT', database)
     local cursor = '0'
     repeat
-      local page = redis.call('SCAN', cursor, 'COUNT', 64)
+      local page = redis.call('SCAN', cursor, 'COUNT', ${pageKeys})
+      local keys, bytes = {}, 0
       cursor = page[1]
-      if #page[2] > 0 then
-        local migrate = {'MIGRATE', ARGV[1], ARGV[2], '', database, tonumber(ARGV[4])}
-        for _, word in ipairs(login) do migrate[#migrate + 1] = word end
-        migrate[#migrate + 1] = 'KEYS'
-        for _, key in ipairs(page[2]) do migrate[#migrate + 1] = key end
-        redis.call(unpack(migrate))
-        moved = moved + #page[2]
+      for _, key in ipairs(page[2]) do
+        bytes = bytes + (redis.call('MEMORY', 'USAGE', key) or 0)
+        if bytes > ${pageBytes} or #keys >= ${pageKeys} then
+          send(database, keys)
+          keys, bytes = {}, 0
+        end
+        keys[#keys + 1] = key
       end
+      send(database, keys)
     until cursor == '0'
   end
   return moved`

@@ -1,6 +1,7 @@
 // A real Redis server on this host for one test file: its own data folder, password and port, gone after stop().
 import { randomBytes } from 'node:crypto';
-import { chown } from 'node:fs/promises';
+import { chown, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { run } from '../command.ts';
 import { debianPackages } from '../debian.ts';
 import type { Log } from '../progress.ts';
@@ -35,7 +36,8 @@ export async function startRedis({ log, options = [], directory }: RedisOptions)
   const place = directory ?? (await newPlace('redis'));
   const password = randomBytes(12).toString('hex');
   const uid = process.getuid?.() === 0 ? NOBODY : undefined;
-  if (uid !== undefined) await chown(place, uid, uid);
+  if (uid !== undefined)
+    for (const name of ['', ...(await readdir(place, { recursive: true }))]) await chown(join(place, name), uid, uid);
   const version = /v=([\d.]+)/.exec(await run(['redis-server', '--version']))?.[1] ?? 'unknown';
   try {
     return await withFreePort(async (port) => {
