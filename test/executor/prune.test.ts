@@ -121,7 +121,7 @@ describe('prune', () => {
     expect(lines[older]?.[0]).toContain('deleted');
   });
 
-  test('a second prune deletes nothing more', async () => {
+  test('F41 a second prune deletes nothing more', async () => {
     const ids = [await snapshot(0), await snapshot(1), await snapshot(2)];
     await prune(bare.run, storage, ids[0] ?? '');
     expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ deleted: 0, count: 2 });
@@ -237,7 +237,7 @@ describe('data without a manifest', () => {
     [8, 3600, false],
     [8, 5 * 86_400, true],
     [11, 5 * 86_400, false],
-  ])('of %d days, at a deadline of %d s, stays: %s', async (days, deadlineSeconds, stays) => {
+  ])('attack 7: of %d days, at a deadline of %d s, stays: %s', async (days, deadlineSeconds, stays) => {
     await bare.remove();
     await begin({ limits: { firstByteSeconds: 1, stallSeconds: 1, deadlineSeconds } });
     const committed = await snapshot(0);
@@ -258,7 +258,7 @@ describe('unfinished uploads', () => {
   };
   const files = () => readdir(join(bare.run.folders.volume, bare.run.prefix));
 
-  test('of this owner go at once, of others when nobody can be at them any more, and nothing else does', async () => {
+  test('F33, attack 7: of this owner go at once, of others when nobody can be at them any more, and nothing else does', async () => {
     const committed = await snapshot(0);
     const neighbour: Owner = { ...me, name: 'orders-hourly' };
     await leave(idFor(0, me), 0);
@@ -274,7 +274,7 @@ describe('snapshots of a Kubernetes cluster that is gone', () => {
   const gone = { ...me, clusterUid: '0d0e0a0d-0000-4000-8000-000000000001' };
   const begun = (adopt: string[]) => begin({ retention: { keepLast: 2, adopt, maxDeletesPerRun: 10 } });
 
-  test('are counted and pruned as ours once they are adopted', async () => {
+  test('attack 6: are counted and pruned as ours once they are adopted', async () => {
     await bare.remove();
     await begun([gone.clusterUid]);
     const ids = [await snapshot(0), await snapshot(1, { owner: gone }), await snapshot(2, { owner: gone })];
@@ -282,7 +282,7 @@ describe('snapshots of a Kubernetes cluster that is gone', () => {
     expect(await left()).toEqual(both(...ids.slice(0, 2)));
   });
 
-  test('are never touched before, and are counted as foreign', async () => {
+  test('attack 6: are never touched before, and are counted as foreign', async () => {
     await bare.remove();
     await begun(['0d0e0a0d-0000-4000-8000-000000000002']);
     const ids = [await snapshot(0)];
@@ -291,7 +291,7 @@ describe('snapshots of a Kubernetes cluster that is gone', () => {
     expect(await left()).toEqual(both(...ids));
   });
 
-  test('of another namespace or name are not adopted with the cluster', async () => {
+  test('attack 6: of another namespace or name are not adopted with the cluster', async () => {
     await bare.remove();
     await begun([gone.clusterUid]);
     const ids = [await snapshot(0), await snapshot(1), await snapshot(2, { owner: { ...gone, name: 'other' } })];
@@ -319,7 +319,7 @@ describe('a database that was made anew', () => {
   test.each([
     [29, true],
     [31, false],
-  ])('%i days ago: the last snapshot of the one before is kept: %s', async (since, isKept) => {
+  ])('attack 23: %i days ago: the last snapshot of the one before is kept: %s', async (since, isKept) => {
     const ids = [
       await snapshot(0, of('new', since)),
       await snapshot(1, of('new', since)),
