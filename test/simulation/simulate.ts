@@ -18,6 +18,8 @@ interface Options {
   told?: (totals: Totals) => void;
   /** Hears of each history that breaks a promise: seed, invariant and the shrunk history; answers whether to go on. Without it the first ends it. */
   broke?: (report: string) => boolean;
+  /** Whether a history that fails is made as small as it can be, which takes hundreds of plays. */
+  shrinks?: boolean;
   player?: typeof play;
 }
 
@@ -28,7 +30,7 @@ const mostLines = 150;
 export async function simulate(
   count: number,
   seed: number,
-  { first = 0, told = () => undefined, broke, player = play }: Options = {},
+  { first = 0, told = () => undefined, broke, shrinks = true, player = play }: Options = {},
 ): Promise<Totals> {
   const totals: Totals = { histories: 0, reconciles: 0, writes: 0, outcomes: { Succeeded: 0, Failed: 0, Canceled: 0 } };
   for (let number = first; number < first + count; number++) {
@@ -40,7 +42,7 @@ export async function simulate(
     for (const outcome of outcomes) totals.outcomes[outcome] += played.outcomes[outcome];
     told(totals);
     if (played.broken === undefined) continue;
-    const said = await report(history, played.broken.message, player);
+    const said = await report(history, played.broken.message, player, shrinks);
     if (broke === undefined) throw new Error(said);
     if (!broke(said)) break;
   }
@@ -54,7 +56,9 @@ const kindOf = (message: string): string =>
     ?.replaceAll(/"[^"]*"|\b[bjlpc]\d+\b|\d+/g, '_')
     .slice(0, 60) ?? '';
 
-async function report(history: History, message: string, player: typeof play): Promise<string> {
+async function report(history: History, message: string, player: typeof play, shrinks: boolean): Promise<string> {
+  const again = `npm run simulate -- --seed ${history.seed} --history ${history.number}`;
+  if (!shrinks) return `${again}\n${message}`;
   const kind = kindOf(message);
   const smallest = await smaller(
     history,
@@ -62,7 +66,7 @@ async function report(history: History, message: string, player: typeof play): P
   );
   const { broken, lines }: Played = await player(smallest, true);
   return [
-    `npm run simulate -- --seed ${history.seed} --history ${history.number}`,
+    again,
     message,
     `shrunk from ${history.actions.length} happenings to ${smallest.actions.length}: ${broken?.message}`,
     `controllers ${JSON.stringify(smallest.controllers)}, caps ${JSON.stringify(smallest.caps)}`,
