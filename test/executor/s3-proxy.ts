@@ -1,4 +1,4 @@
-// A plain HTTP proxy between the executor and a real S3 server that does what networks and stores do: lose an answer, refuse, cut, garble,
+// A plain HTTP proxy between the executor and a real store that does what networks and stores do: lose an answer, refuse, cut, garble,
 // keep another time, stand still. Requests keep their Host header, so their signatures hold.
 import { createServer, type IncomingMessage, request as onwardRequest, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -22,7 +22,18 @@ export type Fault =
   | 'hang'
   /** A bit of the body is turned round. */
   | 'flip'
-  | { status: number; body: string };
+  /** The connection breaks when half of the body has reached the server. */
+  | 'break'
+  /** The connection breaks when half of the answer has reached the client. */
+  | 'cut'
+  /** The server gets another request. */
+  | {
+      change: (
+        headers: IncomingMessage['headers'],
+        body: Buffer,
+      ) => { headers: IncomingMessage['headers']; body: Buffer };
+    }
+  | { status: number; body: string; headers?: Record<string, string> };
 
 export interface S3Proxy {
   endpoint: string;
@@ -68,21 +79,40 @@ export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
 
   async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const request = note(incoming);
-    const body = await bodyOf(incoming);
+    let body = await bodyOf(incoming);
+    let { headers } = incoming;
     const fault = await proxy.onRequest(request);
     if (fault === 'hang') return;
     if (fault === 'reset') return void response.destroy();
-    if (typeof fault === 'object') return void response.writeHead(fault.status).end(fault.body);
+    if (typeof fault === 'object' && 'status' in fault)
+      return void response.writeHead(fault.status, fault.headers).end(fault.body);
+    if (typeof fault === 'object') ({ headers, body } = fault.change(headers, body));
+    if (fault === 'break') return breakOff(incoming, body, response);
     if (fault === 'flip') body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
-    const answer = await forward(incoming, body);
+    const answer = await forward(incoming, headers, body);
     const content = await bodyOf(answer);
     await proxy.onAnswer(request);
     if (fault === 'lose-answer') return void response.destroy();
     const date = new Date(Date.parse(answer.headers.date ?? '') + proxy.clockOffset).toUTCString();
-    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date }).end(content);
+    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date });
+    if (fault !== 'cut') return void response.end(content);
+    response.write(content.subarray(0, content.length >> 1), () => response.destroy());
   }
 
-  function forward({ method, url, headers }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
+  function breakOff({ method, url, headers }: IncomingMessage, body: Buffer, response: ServerResponse): void {
+    const onward = onwardRequest(new URL(url ?? '', upstream), { method, headers });
+    onward.on('error', () => {});
+    onward.write(body.subarray(0, body.length >> 1), () => {
+      onward.destroy();
+      response.destroy();
+    });
+  }
+
+  function forward(
+    { method, url }: IncomingMessage,
+    headers: IncomingMessage['headers'],
+    body: Buffer,
+  ): Promise<IncomingMessage> {
     return new Promise((done, fail) => {
       const onward = onwardRequest(new URL(url ?? '', upstream), { method, headers }, done);
       onward.on('error', fail);
