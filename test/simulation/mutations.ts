@@ -51,11 +51,6 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     from: 'if (effect.waits === true) await seeUnclaimed(kube, backup, effect);',
     to: '',
   },
-  'a claim takes the place of a run whose end is not stored': {
-    file: 'steps/launch.ts',
-    from: 'if (status.run?.outcome !== observed.backup.status?.run?.outcome) return;',
-    to: '',
-  },
   'a spent window may be claimed again': {
     file: 'steps/waiting.ts',
     from: 'return handled !== undefined && Date.parse(purpose.slot) <= Date.parse(handled);',

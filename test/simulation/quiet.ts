@@ -70,7 +70,26 @@ function unsettledBackup(world: World, backup: Backup): string | undefined {
   const asked = metadata.annotations?.[annotations.trigger];
   if (asked !== undefined && asked !== '' && asked !== status.lastHandledTrigger?.token)
     return `token "${asked}" waits`;
-  return tooManyJobs(backup, jobs) ?? wrongNext(world, backup, jobs);
+  return tooManyJobs(backup, jobs) ?? wrongCount(world, backup) ?? wrongNext(world, backup, jobs);
+}
+
+/** Each window since the creation, up to the last that was handled, was claimed or counted as missed, once. */
+function wrongCount(world: World, backup: Backup): string | undefined {
+  const { status = {}, spec, metadata } = backup;
+  if (spec.schedule === undefined || status.scheduleBaseline !== metadata.creationTimestamp) return undefined;
+  // Somebody who deletes a waiting Job after a later window was counted takes its window away for good.
+  if (world.history.actions.some(({ what }) => what === 'delete job')) return undefined;
+  const schedule = parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
+  const until = Math.max(
+    ...[status.lastAttemptScheduledTime, status.missedUntil].map((time) => Date.parse(time ?? '') || 0),
+  );
+  let count = 0;
+  for (let at = schedule.next(Date.parse(metadata.creationTimestamp)); at !== undefined && at <= until; count++)
+    at = schedule.next(at);
+  const claimed = world.invariants.ledger.windowsOf(metadata.uid);
+  return claimed + (status.missedWindows ?? 0) === count
+    ? undefined
+    : `of ${count} windows ${claimed} were claimed and ${status.missedWindows} counted as missed`;
 }
 
 /** A Job that waits and whose labels somebody took is not seen, and left alone. */
