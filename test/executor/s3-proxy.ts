@@ -22,6 +22,10 @@ export type Fault =
   | 'hang'
   /** A bit of the body is turned round. */
   | 'flip'
+  /** A bit of the answer's body is turned round. */
+  | 'flip-answer'
+  /** The connection breaks in the middle of the answer's body. */
+  | 'cut-answer'
   | { status: number; body: string };
 
 export interface S3Proxy {
@@ -79,7 +83,10 @@ export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
     await proxy.onAnswer(request);
     if (fault === 'lose-answer') return void response.destroy();
     const date = new Date(Date.parse(answer.headers.date ?? '') + proxy.clockOffset).toUTCString();
-    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date }).end(content);
+    if (fault === 'flip-answer') content[content.length >> 1] = (content[content.length >> 1] ?? 0) ^ 1;
+    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date });
+    if (fault !== 'cut-answer') return void response.end(content);
+    response.write(content.subarray(0, content.length >> 1), () => response.destroy());
   }
 
   function forward({ method, url, headers }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
