@@ -14,8 +14,8 @@ export async function chooseSnapshot(run: Run, storage: Storage, choice: Choice,
   const { clusterUid, namespace, name } = run.task.owner;
   if ('snapshot' in choice) {
     const found = await lookAt(run, storage, choice.snapshot);
-    if (typeof found !== 'string') return found;
-    throw new RunError('SnapshotNotFound', `find snapshot "${choice.snapshot}" below "${run.prefix}": ${found}`);
+    if (!('why' in found)) return found;
+    throw new RunError(found.reason, `find snapshot "${choice.snapshot}" below "${run.prefix}": ${found.why}`);
   }
   const { snapshots, broken } = await survey(run, storage);
   for (const { id, why } of broken) run.log.warn({ id, why }, 'a snapshot is passed over');

@@ -13,6 +13,13 @@ const nonceBytes = 16;
 const longestHeader = 65_536;
 const lastLine = /^--- [^\n]*\n/m;
 
+/** None of the identities belongs to a recipient: nothing is known of the bytes. */
+export class NotARecipient extends RunError {
+  constructor(options: ErrorOptions) {
+    super('DecryptFailed', 'decrypt the snapshot: the identity is not one of its recipients', options);
+  }
+}
+
 function refuse(detail: string, options?: ErrorOptions): RunError {
   return new RunError('DecryptFailed', `decrypt the snapshot: ${detail}`, options);
 }
@@ -47,8 +54,9 @@ async function unwrap(header: Buffer, identities: readonly string[]): Promise<Ui
   try {
     return await decrypter.decryptHeader(header);
   } catch (error) {
-    const detail = isStranger ? 'the identity is not one of its recipients' : 'its header was changed or is damaged';
-    throw refuse(detail, { cause: error });
+    throw isStranger
+      ? new NotARecipient({ cause: error })
+      : refuse('its header was changed or is damaged', { cause: error });
   }
 }
 

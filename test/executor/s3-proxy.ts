@@ -22,6 +22,8 @@ export type Fault =
   | 'hang'
   /** A bit of the body is turned round. */
   | 'flip'
+  /** A bit of the answer's body is turned round. */
+  | 'flip-answer'
   /** The connection breaks when half of the body has reached the server. */
   | 'break'
   /** The connection breaks when half of the answer has reached the client. */
@@ -94,6 +96,7 @@ export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
     await proxy.onAnswer(request);
     if (fault === 'lose-answer') return void response.destroy();
     const date = new Date(Date.parse(answer.headers.date ?? '') + proxy.clockOffset).toUTCString();
+    if (fault === 'flip-answer') content[content.length >> 1] = (content[content.length >> 1] ?? 0) ^ 1;
     response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date });
     if (fault !== 'cut') return void response.end(content);
     response.write(content.subarray(0, content.length >> 1), () => response.destroy());
