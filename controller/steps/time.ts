@@ -1,7 +1,7 @@
 // Step: the schedule's baseline, the next window, and the Job of the window that is due.
 import { windowJobName } from '../../crds/rules/names.ts';
 import { latestDue, missedLimit, type Schedule } from '../../crds/rules/schedule.ts';
-import { jobEnd } from '../objects.ts';
+import { type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { slotOf } from '../purpose.ts';
 import { made } from './waiting.ts';
@@ -44,12 +44,22 @@ export function windows(draft: Draft): void {
   draft.wake.push(next);
 }
 
-/** Scheduled Jobs that are not finished. */
+/** Windows of scheduled Jobs that are not finished. */
 const unfinished = (draft: Draft): string[] =>
   draft.observed.jobs.flatMap((job) => {
     const slot = jobEnd(job) === undefined ? slotOf(job) : undefined;
-    return slot === undefined ? [] : [slot];
+    return slot === undefined || isOver(draft, job, slot) ? [] : [slot];
   });
+
+/**
+ * Status says that a Job's window is claimed and that its run has ended, or another's is the last that was claimed: the Job is only not yet
+ * seen to have ended. What is counted as missed because of it may have a Job of another controller's by now.
+ */
+function isOver({ status }: Draft, { metadata }: Job, slot: string): boolean {
+  const { run, lastAttemptScheduledTime: claimed } = status;
+  if (metadata.uid === run?.jobUID) return run.outcome !== undefined;
+  return claimed !== undefined && Date.parse(slot) <= Date.parse(claimed);
+}
 
 /** Windows up to this instant are spoken for, in ms. */
 function handledUntil(draft: Draft): number {

@@ -130,6 +130,14 @@ describe('a window', () => {
     expect(decision.status.missedWindows).toBe(1);
   });
 
+  test('that is due while the Job before it is only not seen to have ended is not missed', () => {
+    const run = claimOf(job({ started: window }), { outcome: 'Succeeded' });
+    const behind = backup({ status: { lastAttemptScheduledTime: window, run } });
+    const decision = look({ backup: behind, jobs: [job({ started: window })] }, '2025-03-28T01:00:00Z');
+    expect(told(decision)).toEqual(['create orders-20250328010000']);
+    expect(decision.status.missedWindows).toBe(0);
+  });
+
   test('is due beside a manual Job that runs', () => {
     const running = job({ name: 'orders-t-1', token: 'now', started: '2025-03-27T00:30:00Z' });
     const status = { run: claimOf(running, { trigger: 'Manual', token: 'now' }) };

@@ -1,6 +1,6 @@
 // What happens at the worst moment: in the middle of a launch, between a look at something and the write that rests on it.
-import type { Backup, Job, Lease } from '../../controller/objects.ts';
-import { annotations } from '../../crds/rules/names.ts';
+import { type Backup, type Job, jobEnd, type Lease } from '../../controller/objects.ts';
+import { annotations, labels as labelNames } from '../../crds/rules/names.ts';
 import type { Random } from '../crds/seeded.ts';
 import type { Change } from './api.ts';
 import { isController } from './invariants.ts';
@@ -9,7 +9,15 @@ import type { World } from './world.ts';
 
 /** The lock has been taken, the run been claimed, the Job been let go: of the next run of a backup. */
 export const moments = ['locked', 'claimed', 'started'] as const;
-export const deeds = ['take the lock by force', 'delete', 'recreate', 'waver', 'cancel', 'delete job'] as const;
+export const deeds = [
+  'take the lock by force',
+  'delete',
+  'recreate',
+  'waver',
+  'cancel',
+  'delete job',
+  'create again',
+] as const;
 
 export interface Ambush {
   what: 'ambush';
@@ -24,7 +32,8 @@ export interface Ambush {
 export function ambush(random: Random, backup: string): Ambush {
   const deed = random.pick(deeds);
   const before = deed === 'take the lock by force' || deed === 'recreate' || deed === 'delete';
-  const moment = deed === 'waver' ? 'claimed' : random.pick(before ? (['locked', 'claimed'] as const) : moments);
+  const late = deed === 'waver' || deed === 'create again';
+  const moment = late ? 'claimed' : random.pick(before ? (['locked', 'claimed'] as const) : moments);
   const milliseconds = random.below(random.pick([100, 100, 2000]));
   return { what: 'ambush', backup, moment, deed, milliseconds };
 }
@@ -69,6 +78,7 @@ function perform(world: World, { backup: name, deed }: Ambush): void {
   const claimed = world.jobsOf(backup).find(({ metadata }) => metadata.uid === backup.status?.run?.jobUID);
   if (deed === 'take the lock by force') takeByForce(world, backup);
   else if (deed === 'waver') waver(world, backup);
+  else if (deed === 'create again' && claimed !== undefined) createAgain(world, claimed);
   else if (deed === 'delete' || deed === 'recreate') {
     api.remove('backups', backup, 'user');
     if (deed === 'recreate') agenda.in(500, () => world.create(world.planned(name)));
@@ -109,6 +119,24 @@ export function giveBack(world: World, lease: Lease): void {
         ? { ...old, spec: { ...old.spec, holderIdentity: '' } }
         : old,
     );
+}
+
+/** What a controller that stood still has sent arrives when the run it was for is over, and its Job gone. */
+function createAgain(world: World, job: Job): void {
+  const { api, agenda } = world;
+  if (world.kubelet.calm) return;
+  const { namespace, name, labels, ownerReferences, annotations: found = {}, uid } = job.metadata;
+  const now = api.get('jobs', namespace, name);
+  const run = world.find(labels?.[labelNames.backup] ?? '')?.status?.run;
+  if (now !== undefined && jobEnd(now) !== undefined && (run?.jobUID !== uid || run.outcome !== undefined))
+    api.remove('jobs', now, 'user');
+  if (api.get('jobs', namespace, name) !== undefined || api.going.has(namespace)) {
+    agenda.in(openTime, () => createAgain(world, job));
+    return;
+  }
+  const { [annotations.started]: _, ...rest } = found;
+  const metadata = { name, labels, ownerReferences, annotations: rest };
+  api.create('jobs', namespace, { metadata, spec: { ...job.spec, suspend: true } }, 'user');
 }
 
 /** The gate's change is taken back and made again while its run goes on: that run is no backup before it. */
