@@ -1,5 +1,6 @@
 // The POSIX shell script of `restore-locate -o shell`: it restores one snapshot with stock tools and without dbbackup. Pure.
 import { engines } from '../../crds/rules/engines/table.ts';
+import { fetchersOf } from './place.ts';
 import type { Plan } from './plan.ts';
 import { quote } from './quote.ts';
 import { fetching } from './script-storage.ts';
@@ -122,7 +123,7 @@ drop() { case $1 in "$work"/*) rm -f "$1" ;; esac; }
 
 /** What is needed whatever the manifest says; only it knows how an older snapshot was compressed and encrypted. */
 function certain({ engine, place, snapshot }: Plan): string[] {
-  const tools = [...(place.kind === 's3' ? ['aws'] : []), ...engines[engine].restoreTools];
+  const tools = [...fetchersOf(place), ...engines[engine].restoreTools];
   return [
     ...tools.map((tool) => `need ${tool}`),
     'command -v sha256sum > /dev/null 2>&1 || need shasum',
