@@ -40,7 +40,7 @@ const slow = ', the store asks for fewer requests: run this backup at another ti
 const hints: Record<string, string> = {
   AuthenticationFailed: ', the account key is not one of this account, or the SAS token is wrong or expired',
   KeyBasedAuthenticationNotPermitted: ', the account allows no account keys: use workloadIdentity or managedIdentity',
-  AuthorizationFailure: `, a firewall of the account refuses this address, or${role.slice(1)}`,
+  AuthorizationFailure: `, the key or SAS token is not good for this, or a firewall of the account refuses this address; else${role.slice(1)}`,
   AuthorizationPermissionMismatch: role,
   AuthorizationResourceTypeMismatch: ', the SAS token must be for containers and objects (srt=co)',
   AuthorizationServiceMismatch: ', the SAS token must be for blobs (ss=b)',

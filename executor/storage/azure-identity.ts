@@ -97,6 +97,12 @@ async function workloadRequest(
   };
 }
 
+/** While the metadata service is being updated it knows nothing of itself: 404 and 410 pass. */
+function asPassing(error: unknown): never {
+  if (error instanceof HttpError && [404, 410].includes(error.status)) throw new HttpError(503, error.error);
+  throw error;
+}
+
 function identityError(error: unknown, kind: Identity['kind']): RunError {
   if (error instanceof RunError) return error;
   const doing = `get a token with ${kind}`;
@@ -138,7 +144,8 @@ export function identityTokens(run: Run, identity: Identity): (renew: boolean) =
       const { clientId } = identity;
       const request =
         identity.kind === 'managedIdentity' ? managedRequest(run, clientId) : await workloadRequest(run, identity);
-      const { body } = await client.read(request);
+      const asking = () => client.read({ ...request, attempts: 1 }).catch(asPassing);
+      const { body } = await client.retry(asking, { attempts: tokenAttempts });
       return decodeToken(body, run.now().getTime());
     } catch (error) {
       throw identityError(error, identity.kind);

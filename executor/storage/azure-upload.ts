@@ -1,9 +1,10 @@
 // How an upload reaches Azure: a small one in one request, others as blocks that nobody sees until their list is committed. Blocks that are
 // never committed cannot be taken back; Azure discards them within a week.
 import { createHash, randomUUID } from 'node:crypto';
+import { RunError } from '../errors.ts';
 import { isMissing, isTaken } from './azure-errors.ts';
 import type { HttpAnswer } from './http.ts';
-import { type HttpClient, HttpError } from './http-client.ts';
+import { type Ask, type HttpClient, HttpError } from './http-client.ts';
 import type { Destination } from './upload.ts';
 
 /** Tells our own object from one of another writer when the answer to its commit was lost. Azure takes no "-" in such names. */
@@ -47,8 +48,19 @@ export class AzureUpload implements Destination {
     return Buffer.from(`${this.#attempt}-${String(number).padStart(6, '0')}`).toString('base64');
   }
 
+  /** Sends content with its sum. That the sum is wrong is the one thing that the store can call a bad request in it. */
+  async #send(ask: Ask): Promise<void> {
+    try {
+      await this.#client.read(ask);
+    } catch (error) {
+      if (!(error instanceof HttpError) || error.status !== 400) throw error;
+      const detail = `put "${this.#key}": the store got other bytes than were sent: ${error.message}`;
+      throw new RunError('DigestMismatch', detail, { cause: error });
+    }
+  }
+
   async whole(body: Buffer, signal: AbortSignal): Promise<void> {
-    await this.#client.read({
+    await this.#send({
       method: 'PUT',
       url: blobUrl(this.#container, this.#key),
       headers: {
@@ -70,7 +82,7 @@ export class AzureUpload implements Destination {
 
   async part(number: number, body: Buffer, _last: boolean, signal: AbortSignal): Promise<void> {
     this.#blocks = Math.max(this.#blocks, number);
-    await this.#client.read({
+    await this.#send({
       method: 'PUT',
       url: blobUrl(this.#container, this.#key, { comp: 'block', blockid: this.#block(number) }),
       headers: { 'content-md5': md5(body) },

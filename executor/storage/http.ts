@@ -30,10 +30,14 @@ function timedOut(): Error {
   return Object.assign(new Error('nothing came for too long'), { code: 'ETIMEDOUT' });
 }
 
-/** Resolves when the answer's head is there, whatever its status. Rejects with what the network said. */
+/**
+ * Resolves when the answer's head is there, whatever its status. Rejects with what the network said.
+ * @param idle ms without a byte after which it is given up
+ */
 export function exchange(
   agents: Agents,
   { method, url, headers, body = [], signal }: HttpRequest,
+  idle = idleMilliseconds,
 ): Promise<HttpAnswer> {
   return new Promise((done, fail) => {
     const secure = url.protocol === 'https:';
@@ -46,10 +50,11 @@ export function exchange(
       ...(signal === undefined ? {} : { signal }),
     });
     let answer: IncomingMessage | undefined;
-    sending.setTimeout(idleMilliseconds, () => {
+    sending.setTimeout(idle);
+    sending.on('timeout', () => {
       // What has come and was not read yet: then it is the reader who is slow, and not the store.
-      if ((answer?.readableLength ?? 0) > 0) sending.setTimeout(idleMilliseconds);
-      else sending.destroy(timedOut());
+      if ((answer?.readableLength ?? 0) > 0) sending.setTimeout(idle);
+      else (answer ?? sending).destroy(timedOut());
     });
     sending.on('socket', (socket) => {
       if (!socket.connecting) return;

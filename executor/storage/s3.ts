@@ -19,7 +19,7 @@ import { connectS3, type S3Connection } from './s3-client.ts';
 import { createOnly } from './s3-create-only.ts';
 import { isDenied, isMissing, isTaken, isWithoutLock, nameOf, s3Error } from './s3-errors.ts';
 import { checksumSettings, objectSettings } from './s3-settings.ts';
-import { Upload } from './s3-upload.ts';
+import { S3Upload } from './s3-upload.ts';
 import {
   ObjectExists,
   ObjectLocked,
@@ -28,6 +28,7 @@ import {
   type Storage,
   type StoredObject,
 } from './storage.ts';
+import { PartsUpload } from './upload.ts';
 
 /** @param attempts tries of one request, the first included */
 export async function openS3(run: Run, task: S3Task, attempts?: number): Promise<Storage> {
@@ -97,8 +98,8 @@ class S3Storage implements Storage {
   }
 
   put(key: string, source: AsyncIterable<Buffer>, options: PutOptions): Promise<number> {
-    const upload = new Upload(this.#target(key), this.#settings('data'), options);
-    return this.#try('put', key, () => upload.run(source, () => new ObjectExists(key)));
+    const upload = new PartsUpload(key, new S3Upload(this.#target(key), this.#settings('data')), options);
+    return this.#try('put', key, () => upload.run(source));
   }
 
   async putSmall(key: string, text: string): Promise<void> {

@@ -20,6 +20,8 @@ export interface Destination {
   isOurs(size: number): Promise<boolean>;
   /** Whether the failure says that the key is taken. */
   isTaken(error: unknown): boolean;
+  /** Once the object is there: takes back what was begun beside it. Never fails. */
+  settle?(): Promise<void>;
   /** Takes back what is left of the upload, the object included if it came to be. Never fails: what stays, the store discards. */
   discard(): Promise<void>;
 }
@@ -81,18 +83,22 @@ export class PartsUpload {
       await this.#send(source, late.signal);
       // Called off in the meantime: whoever did it counts on there being no object.
       this.#signal.throwIfAborted();
-      return this.#bytes;
     } catch (error) {
       this.#failed.abort(error);
       await Promise.all(this.#flying);
-      if (await this.#arrived()) return this.#bytes;
-      await this.#to.discard();
-      // What called the run off, or the part that failed first, rather than its consequences.
-      const cause = this.#options.signal.aborted ? this.#options.signal.reason : this.#failed.signal.reason;
-      throw this.#to.isTaken(cause) ? new ObjectExists(this.#key) : cause;
+      if (!(await this.#arrived())) throw await this.#undo();
     } finally {
       late.release();
     }
+    await this.#to.settle?.();
+    return this.#bytes;
+  }
+
+  /** Gives what called the run off, or the part that failed first, rather than its consequences. */
+  async #undo(): Promise<unknown> {
+    await this.#to.discard();
+    const cause: unknown = this.#options.signal.aborted ? this.#options.signal.reason : this.#failed.signal.reason;
+    return this.#to.isTaken(cause) ? new ObjectExists(this.#key) : cause;
   }
 
   async #send(source: AsyncIterable<Buffer>, late: AbortSignal): Promise<void> {

@@ -9,6 +9,7 @@ import { nameOf } from '../options.ts';
 import { oneLine } from '../output/printable.ts';
 import { age, isUtc, local, size, span, timeOf, utcAndLocal } from '../output/quantities.ts';
 import { fields, indent, table } from '../output/table.ts';
+import { addressOf, placeOf } from '../restore/place.ts';
 import { type Situation, situation } from '../situation.ts';
 import { fullName, prefixOf, snapshotsOf, totalOf } from '../snapshots.ts';
 import type { World } from '../world.ts';
@@ -80,10 +81,13 @@ function recipients(count: number): string {
 }
 
 function storage(backup: DatabaseBackup): string {
-  const { s3, pvc } = backup.spec.storage;
+  const place = placeOf(backup);
   const prefix = prefixOf(backup);
-  if (s3 !== undefined) return `s3://${s3.bucket}/${prefix}${s3.endpoint === undefined ? '' : ` at ${s3.endpoint}`}`;
-  return `claim ${pvc?.claimName ?? ''}, folder ${pvc?.subPath === undefined ? '' : `${pvc.subPath}/`}${prefix}`;
+  if (place.kind === 'pvc')
+    return `claim ${place.claimName}, folder ${place.subPath === undefined ? '' : `${place.subPath}/`}${prefix}`;
+  const address = addressOf(place, prefix);
+  // Azure's address begins with it.
+  return place.endpoint === undefined || place.kind === 'azure' ? address : `${address} at ${place.endpoint}`;
 }
 
 function lock(name: string, lease: Look<Lease | undefined>, { now }: Clock): string {

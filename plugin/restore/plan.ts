@@ -1,21 +1,11 @@
 // Everything that a restore of one snapshot by hand needs to know, computed from the DatabaseBackup. Pure.
-import type { DatabaseBackup, S3StorageSpec } from '../../crds/databasebackup.gen.ts';
+import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
 import { databaseTask, effective } from '../../crds/rules/effective.ts';
 import type { ByHand, DatabaseTask } from '../../crds/rules/engines/engine.ts';
 import { accessOf } from '../../crds/rules/engines/environment.ts';
 import { type EngineName, engines } from '../../crds/rules/engines/table.ts';
 import type { Snapshot } from '../snapshots.ts';
-
-export type Place =
-  | { kind: 's3'; bucket: string; region: string; endpoint?: string }
-  | { kind: 'pvc'; claimName: string; subPath?: string };
-
-/** A Secret of the backup's namespace; its value is never read. */
-export interface SecretUse {
-  purpose: string;
-  name: string;
-  keys: string[];
-}
+import { addressOf, fetchersOf, type Place, placeOf, type SecretUse, storageSecrets } from './place.ts';
 
 export interface Plan {
   namespace: string;
@@ -36,22 +26,6 @@ export interface Plan {
   compression: 'zstd' | 'gzip' | 'none';
   tools: string[];
   secrets: SecretUse[];
-}
-
-function placeOf({ spec: { storage } }: DatabaseBackup): Place {
-  if (storage.s3 !== undefined) {
-    const { bucket, region, endpoint } = storage.s3;
-    return { kind: 's3', bucket, region, ...(endpoint === undefined ? {} : { endpoint }) };
-  }
-  const { claimName = '', subPath } = storage.pvc ?? {};
-  return { kind: 'pvc', claimName, ...(subPath === undefined ? {} : { subPath }) };
-}
-
-function storageSecrets(s3: S3StorageSpec | undefined): SecretUse[] {
-  const secret = s3?.auth.secretRef;
-  if (secret === undefined) return [];
-  const { accessKeyId = 'AWS_ACCESS_KEY_ID', secretAccessKey = 'AWS_SECRET_ACCESS_KEY' } = secret.keys ?? {};
-  return [{ purpose: 'storage', name: secret.name, keys: [accessKeyId, secretAccessKey] }];
 }
 
 function databaseSecrets({ database }: DatabaseBackup['spec']): SecretUse[] {
@@ -84,15 +58,15 @@ export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
     recipients: isEncrypted ? (spec.encryption.age?.recipients ?? []) : [],
     compression: compression.algorithm,
     tools: [
-      ...(place.kind === 's3' ? ['aws'] : []),
+      ...fetchersOf(place),
       ...(isEncrypted ? ['age'] : []),
       ...decompressors[compression.algorithm],
       ...byHand.tools,
     ],
-    secrets: [...storageSecrets(spec.storage.s3), ...databaseSecrets(spec)],
+    secrets: [...storageSecrets(spec.storage), ...databaseSecrets(spec)],
   };
 }
 
 export function urlOf({ place, path }: Plan): string {
-  return place.kind === 's3' ? `s3://${place.bucket}/${path}` : `claim ${place.claimName}, file ${path}`;
+  return addressOf(place, path);
 }

@@ -2,6 +2,7 @@
 
 import { quote } from '../../crds/rules/engines/quote.ts';
 import { contentName } from '../content.ts';
+import { fetchersOf } from './place.ts';
 import type { Plan } from './plan.ts';
 import { fetching } from './script-storage.ts';
 
@@ -122,7 +123,7 @@ drop() { case $1 in "$work"/*) rm -f "$1" ;; esac; }
 
 /** What is needed whatever the manifest says; only it knows how an older snapshot was compressed and encrypted. */
 function certain({ byHand, place, snapshot }: Plan): string[] {
-  const tools = [...(place.kind === 's3' ? ['aws'] : []), ...byHand.tools];
+  const tools = [...fetchersOf(place), ...byHand.tools];
   return [
     ...tools.map((tool) => `need ${tool}`),
     'command -v sha256sum > /dev/null 2>&1 || need shasum',

@@ -26,6 +26,8 @@ function lost(plan: Plan, now: Date): string {
 
 function where({ place, namespace }: Plan): [string, string][] {
   if (place.kind === 'pvc') return [['Claim', `${namespace}/${place.claimName}`]];
+  if (place.kind === 'azure') return [['Account', place.account]];
+  if (place.kind === 'gcs') return place.endpoint === undefined ? [] : [['Endpoint', place.endpoint]];
   return [['Region', place.endpoint === undefined ? place.region : `${place.region}, endpoint ${place.endpoint}`]];
 }
 

@@ -264,8 +264,8 @@ export function storageConformance(name: string, { part, listsPending }: Kind, o
         const { storage, prefix } = fresh();
         const wanted = Array.from({ length: 2510 }, (_, n) => `${String(n).padStart(4, '0')}.snap`);
         await each(wanted, (one) => storage.putSmall(prefix + one, one));
-        await storage.putSmall(`${prefix}deeper/a.snap`, '');
-        await storage.putSmall(`${prefix.slice(0, -1)}-beside/a.snap`, '');
+        await storage.putSmall(`${prefix}deeper/a.snap`, 'a');
+        await storage.putSmall(`${prefix.slice(0, -1)}-beside/a.snap`, 'a');
         expect(await names(storage, prefix)).toEqual(wanted);
       },
       listingMilliseconds,

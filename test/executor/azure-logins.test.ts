@@ -141,6 +141,18 @@ describe('a managed identity', () => {
     expect(cloud.asked.filter(({ path }) => path.startsWith('/metadata'))).toHaveLength(2);
   });
 
+  test('is asked for again while the metadata service is being updated', async () => {
+    store = () => ({ status: 412 });
+    const given = token;
+    token = { status: 410 };
+    const one = await open(auth);
+    setTimeout(() => {
+      token = given;
+    }, 300);
+    await one.probe('a');
+    expect(cloud.asked.filter(({ path }) => path.startsWith('/metadata')).length).toBeGreaterThan(1);
+  });
+
   test('that the node has not', async () => {
     token = { status: 400, body: { error: 'invalid_request', error_description: 'Identity not found, canary' } };
     expect(await fails(await open(auth))).toMatchObject({
