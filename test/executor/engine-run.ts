@@ -133,7 +133,7 @@ export class EngineRuns {
     let beat = 0;
     const heart = setInterval(() => {
       beat += 1;
-      void writeFile(join(root, paths.run, runFiles.heartbeat), String(beat));
+      writeFile(join(root, paths.run, runFiles.heartbeat), String(beat)).catch(() => {});
     }, 2000);
     const ended = await running;
     clearInterval(heart);

@@ -79,14 +79,14 @@ export async function startOpenbao({
       env['BAO_TOKEN'] = made.root_token;
       const unseal = async (key: string) => {
         await bao('operator', 'unseal', key);
-        await untilReady('OpenBao', child, () =>
-          bao('read', 'sys/storage/raft/configuration').then(
-            () => true,
-            () => false,
-          ),
-        );
       };
       await unseal(made.unseal_keys_b64[0]);
+      const leads = () =>
+        bao('read', 'sys/storage/raft/configuration').then(
+          () => true,
+          () => false,
+        );
+      await untilReady('OpenBao', child, leads);
       const stop = async (signal?: NodeJS.Signals) => {
         await child.stop(signal);
         await removePlace(place);
