@@ -109,7 +109,7 @@ export const others: Readonly<Record<string, DatabaseBackupSpec>> = {
   },
   cache: {
     ...small,
-    database: { engine: 'redis', image: 'redis:7.2', cluster: 'cache', host: 'cache' },
+    database: { engine: 'redis', image: 'redis:7.2', cluster: 'cache', host: 'cache', tls: { mode: 'require' } },
   },
   own: {
     ...small,
