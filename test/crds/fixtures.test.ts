@@ -95,6 +95,8 @@ describe('what the CRD repeats of the rules', () => {
     ["self.engine != 'mysql'", 'mysql', { allDatabases: true }],
     ["self.engine != 'mariadb'", 'mariadb', { name: 'orders' }],
     ["self.engine != 'mariadb'", 'mariadb', { allDatabases: true }],
+    ["self.engine != 'mongodb' || has(self.allDatabases)", 'mongodb', { name: 'orders' }],
+    ["self.engine != 'mongodb' || !has(self.allDatabases)", 'mongodb', { allDatabases: true }],
   ])('is the allow-list of extra arguments where %s does not hold: %s %j', (condition, engine, scope) => {
     const allowed = Object.entries(engines[engine].allowedArguments(scope));
     const ofKind = (takesValue: boolean): string[] =>

@@ -1,6 +1,7 @@
 // DatabaseBackups made from the CRD's schema: every field now and then, values at and around their boundaries. Most are good ones.
 import { schema } from '../../crds/databasebackup.gen.ts';
 import { oneOf, type Random } from './chance.ts';
+import { fitted } from './database.ts';
 import { hostileText, schedules } from './hostile.ts';
 import { parsePattern } from './pattern.ts';
 import { sample } from './sample.ts';
@@ -59,6 +60,8 @@ const meaningful: Record<string, readonly unknown[]> = {
 };
 /** Of these members one is chosen, now and then none or all. */
 const alternatives: Record<string, readonly string[]> = {
+  'spec.database.auth': ['secretRef', 'jwt', 'tokenSecretKeyRef'],
+  'spec.database.tls.ca': ['configMapKeyRef', 'secretKeyRef'],
   'spec.storage': ['s3', 'pvc'],
   'spec.storage.s3.auth': ['secretRef', 'default'],
   'spec.encryption': ['age', 'none'],
@@ -151,7 +154,8 @@ function objectOf(node: SchemaNode, path: string, random: Mood): unknown {
         : random.wild && random.chance(0.05)
       : node.required?.includes(name) === true || random.chance(path === 'spec.retention' ? 0.8 : 0.35);
   const members = Object.entries(node.properties ?? {}).filter(([name]) => present(name));
-  return Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
+  const made = Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
+  return path === 'spec.database' && !(random.wild && random.chance(0.5)) ? fitted(made, random) : made;
 }
 
 /** Mostly few; the greatest number now and then, and one too many or too few seldom. */

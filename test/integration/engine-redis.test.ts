@@ -170,12 +170,13 @@ test('a server that sends from a file, one that keeps no sums, and one that comp
 test('a login with a name and full of signs, in and out', async () => {
   const password = String.raw`a b:c\d'e"f$g%h#*`;
   const quoted = JSON.stringify(`>${password}`);
-  await server.pipe(`ACL SETUSER "odd user" on ${quoted} ~* +@all\nSET key value\n`);
-  const keys = { username: 'odd user', password };
+  const username = 'odd"$user';
+  await server.pipe(`ACL SETUSER ${JSON.stringify(username)} on ${quoted} ~* +@all\nSET key value\n`);
+  const keys = { username, password };
   const backup = await runs.backup(source(server, { ...raw, keys }));
   expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
   const target = await another();
-  await target.pipe(`ACL SETUSER "odd user" on ${quoted} ~* +@all\n`);
+  await target.pipe(`ACL SETUSER ${JSON.stringify(username)} on ${quoted} ~* +@all\n`);
   const ended = await runs.restore(source(target, { keys }), await dumpOf(backup));
   expect(ended.exit, ended.output).toBe('0 -');
   expect(await target.cli('GET', 'key')).toBe('value');

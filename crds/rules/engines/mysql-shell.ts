@@ -5,25 +5,35 @@ import { code } from './script.ts';
 /** One line of SQL for the inside of double quotes. */
 const sql = (text: string): string => text.replaceAll('\n', ' ').replace(/ +/g, ' ').replaceAll('`', '\\`').trim();
 
-/** The login as the tables of privileges write it: 'user'@'host'; and the roles that are on. */
-const me =
-  "grantee = concat('''', substring(current_user(), 1, char_length(current_user()) - char_length(substring_index(current_user(), '@', -1)) - 1), '''@''', substring_index(current_user(), '@', -1), '''')";
+/** Whether what is held of a scope counts for the database at hand. A scope is a pattern as in LIKE. */
+const here = "(held.s = '%' or database() like held.s)";
+const held = "(select '' as p, '' as s $rows) as held";
+const all = "held.p in (', ALL,', ', ALL PRIVILEGES,')";
 
 const grants = sql(`
   select coalesce(group_concat(wanted.p order by wanted.p separator ', '), '') from
   (select 'SELECT' as p union all select 'SHOW VIEW' union all select 'TRIGGER' union all select 'EVENT') as wanted
-  where wanted.p not in ($unneeded) and wanted.p not in (select privilege_type from information_schema.user_privileges where $who)
-  and wanted.p not in (select privilege_type from information_schema.schema_privileges where ($who) and database() like table_schema)`);
+  where wanted.p not in ($unneeded)
+  and not exists (select 1 from ${held} where (${all} or held.p like concat('%, ', wanted.p, ',%')) and ${here})`);
 
 /** Routines are hidden from a login that may not see them: their absence in a dump would go unnoticed. */
 const seesRoutines = sql(`
-  select count(*) from (select privilege_type as p from information_schema.user_privileges where $who
-  union all select privilege_type from information_schema.schema_privileges where ($who) and database() like table_schema) as held
-  where p in ('SHOW_ROUTINE', 'SHOW CREATE ROUTINE')`);
+  select count(*) from ${held} where ((${all} or held.p like '%, SELECT,%') and held.s = '%')
+  or ((held.p like '%, SHOW\\_ROUTINE,%' or held.p like '%, SHOW CREATE ROUTINE,%') and ${here})`);
 const mayExecute = sql(`
-  select count(*) from (select privilege_type as p from information_schema.user_privileges where $who
-  union all select privilege_type from information_schema.schema_privileges where ($who) and database() like table_schema) as held
-  where p in ('EXECUTE', 'ALTER ROUTINE')`);
+  select count(*) from ${held} where (${all} or held.p like '%, EXECUTE,%' or held.p like '%, ALTER ROUTINE,%') and ${here}`);
+
+/** Rights on a server or a database as rows of SQL; those on single tables are not enough. Names that no pattern can hold are left out. */
+const grantRows = `/\\\\[^_%]/d
+s/'/''/g
+s/^GRANT \\([A-Z_ ,]*\\) ON \\*\\.\\* TO .*/ union all select ', \\1,', '%'/p
+t
+s/^GRANT \\([A-Z_ ,]*\\) ON \`\\(.*\\)\`\\.\\* TO .*/ union all select ', \\1,', '\\2'/
+t name
+d
+:name
+s/\`\`/\`/g
+p`;
 
 const either = (names: readonly string[], variable: string): string =>
   `${variable}=\n  for name in ${names.join(' ')}; do [ -n "$${variable}" ] || ! command -v "$name" > /dev/null || ${variable}=$name; done
@@ -71,6 +81,11 @@ log_in() {
   } > "$CLIENT_FILE"
   version=$(ask 'select version()') || login_failed
   [ -n "$version" ] || login_failed
+  # MariaDB's client takes a server without TLS for one with it where it looks at no certificate.
+  case $DBBACKUP_TLS_MODE in
+    '' | disable) ;;
+    *) [ -n "$(ask "show session status like 'Ssl_cipher'" | cut -f 2)" ] || refuse ${code('ConfigInvalid')} "spec.database.tls: the server takes no TLS" ;;
+  esac
   tool=$("$dumper" --version)
   check_versions
   identity=$(ask 'select @@server_uuid' 2> /dev/null) || identity=
@@ -114,12 +129,23 @@ question_failed() {
   refuse ${code('DumpFailed')} "look at what the login may read: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
 }
 
-preflight() {
-  who="${sql(me)}"
-  # Roles that are on speak for the login. Servers that know no roles have no such table.
-  if ask 'select count(*) from information_schema.enabled_roles' > /dev/null 2>&1; then
-    who="$who or grantee in (select concat('''', role_name, '''@''''') from information_schema.enabled_roles where role_name is not null) or grantee in (select concat('''', role_name, '''@''%''') from information_schema.enabled_roles where role_name is not null)"
+# Rights that come by a role are in the list of MariaDB; MySQL is asked for them.
+held_rights() {
+  using=
+  if [ -z "${isMariadb[name]}" ]; then
+    role=$(ask 'select current_role()') || role=
+    case $role in '' | NONE | NULL) ;; *) using="for current_user() using $role" ;; esac
   fi
+  : > "$TEMPORARY/stderr"
+  text=$(ask "show grants $using") || question_failed
+  cat > "$TEMPORARY/grants.sed" << 'END'
+${grantRows}
+END
+  rows=$(printf '%s\\n' "$text" | sed -n -f "$TEMPORARY/grants.sed")
+}
+
+preflight() {
+  held_rights
   unneeded="''" routines=yes
   for argument in "$@"; do
     case $argument in
@@ -129,8 +155,8 @@ preflight() {
     esac
   done
   lacks=$(ask "${grants}") || question_failed
-  [ "$routines" = no ] || [ -n "$lacks" ] || check_routines
   [ -z "$lacks" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of \${DBBACKUP_DATABASE:-the server}: it lacks $lacks on \${DBBACKUP_DATABASE:-*}.*"
+  [ "$routines" = no ] || check_routines
 }
 
 check_routines() {

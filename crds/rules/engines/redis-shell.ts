@@ -72,6 +72,7 @@ login_failed() {
 # A login that may not ask what it may do is left to the dump itself, which names the command it lacks.
 preflight() {
   case $(ask ACL DRYRUN "\${username:-default}" SYNC) in
+    NOPERM* | ERR*) ;;
     *'no permissions'*) refuse ${code('DatabaseAuthFailed')} "the login \\"\${username:-default}\\" may not run SYNC, by which a server is dumped: give it +sync" ;;
   esac
   case $(field role)$(field master_link_status) in
@@ -127,12 +128,16 @@ const push = `
 const pageMilliseconds = 60_000;
 
 export const redisRestore = `
+# Keys of all databases, and libraries of functions.
 contents() {
-  printf '%s\\n' "$info" | tr -d '\\r' | sed -n 's/^db[0-9]*:keys=\\([0-9]*\\),.*/\\1/p' | { sum=0; while read -r keys; do sum=$((sum + keys)); done; echo "$sum"; }
+  sum=$(ask FUNCTION LIST | grep -c '^library_name') || true
+  for keys in $(printf '%s\\n' "$info" | tr -d '\\r' | sed -n 's/^db[0-9]*:keys=\\([0-9]*\\),.*/\\1/p'); do sum=$((sum + keys)); done
+  echo "$sum"
 }
 
+# Servers before 7 have no functions.
 clear() {
-  [ "$(ask FLUSHALL)" = OK ]
+  [ "$(ask FLUSHALL)" = OK ] && case $(ask FUNCTION FLUSH) in OK | ERR*) ;; *) return 1 ;; esac
 }
 
 word() {
@@ -150,7 +155,8 @@ restore() {
   server=\${tool%-cli}-server
   mkfifo "$TEMPORARY/dump.rdb" || return
   exec 3<&0
-  cat <&3 > "$TEMPORARY/dump.rdb" &
+  # Its name goes as soon as both ends are open: a server that finds a file broken opens it once more to say why, and would wait for ever.
+  { exec 4> "$TEMPORARY/dump.rdb"; rm -f "$TEMPORARY/dump.rdb"; cat <&3 >&4; } &
   "$server" --port 0 --unixsocket "$TEMPORARY/scratch" --unixsocketperm 700 --dir "$TEMPORARY" --dbfilename dump.rdb --save '' --appendonly no --databases 10000 --logfile "$TEMPORARY/log" > /dev/null &
   scratch_pid=$!
   until [ "$(scratch PING 2> /dev/null)" = PONG ] && ! scratch INFO | grep -q '^loading:1'; do
