@@ -1,5 +1,6 @@
 // A plain HTTP proxy between the executor and a real S3 server that does what networks and stores do: lose an answer, refuse, cut, garble,
 // keep another time, stand still. Requests keep their Host header, so their signatures hold.
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, request as onwardRequest, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -10,6 +11,8 @@ export interface Request {
   headers: IncomingMessage['headers'];
   /** How many with this method and path have come, this one included. */
   number: number;
+  /** Digest of its body, hex. */
+  sha256: string;
 }
 
 export type Fault =
@@ -22,6 +25,11 @@ export type Fault =
   | 'hang'
   /** A bit of the body is turned round. */
   | 'flip'
+  /** The second half of the body, of the request or of the answer, is left out, and its length told as it is now. */
+  | 'cut'
+  | 'cut-answer'
+  /** Answered as the same request was answered last, by a cache that nobody told of what came since. */
+  | 'stale'
   | { status: number; body: string };
 
 export interface S3Proxy {
@@ -42,6 +50,8 @@ async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+const halfOf = (body: Buffer): Buffer => body.subarray(0, body.length >> 1);
+
 export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
   const server = createServer((request, response) => {
     serve(request, response).catch(() => response.destroy());
@@ -58,31 +68,47 @@ export async function startS3Proxy(upstream: string): Promise<S3Proxy> {
     },
   };
 
-  function note(incoming: IncomingMessage): Request {
+  const answers = new Map<string, { status: number; headers: IncomingMessage['headers']; content: Buffer }>();
+
+  function note(incoming: IncomingMessage, body: Buffer): Request {
     const { method = 'GET', url: path = '', headers } = incoming;
     const before = proxy.seen.filter((one) => one.method === method && one.path === path).length;
-    const request = { method, path, headers, number: before + 1 };
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    const request = { method, path, headers, number: before + 1, sha256 };
     proxy.seen.push(request);
     return request;
   }
 
   async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const request = note(incoming);
     const body = await bodyOf(incoming);
+    const request = note(incoming, body);
     const fault = await proxy.onRequest(request);
     if (fault === 'hang') return;
     if (fault === 'reset') return void response.destroy();
     if (typeof fault === 'object') return void response.writeHead(fault.status).end(fault.body);
     if (fault === 'flip') body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
-    const answer = await forward(incoming, body);
-    const content = await bodyOf(answer);
+    const answer = await ask(incoming, fault === 'cut' ? halfOf(body) : body, fault === 'stale');
     await proxy.onAnswer(request);
     if (fault === 'lose-answer') return void response.destroy();
     const date = new Date(Date.parse(answer.headers.date ?? '') + proxy.clockOffset).toUTCString();
-    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, date }).end(content);
+    const content = fault === 'cut-answer' ? halfOf(answer.content) : answer.content;
+    const length = fault === 'cut-answer' ? { 'content-length': String(content.length) } : {};
+    response.writeHead(answer.status, { ...answer.headers, ...length, date }).end(content);
   }
 
-  function forward({ method, url, headers }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
+  /** The server's answer, or the one before where that is asked for and there is one. Only listings are kept. */
+  async function ask(incoming: IncomingMessage, body: Buffer, stale: boolean) {
+    const key = `${incoming.method} ${incoming.url}`;
+    const before = stale ? answers.get(key) : undefined;
+    if (before !== undefined) return before;
+    const message = await forward(incoming, body);
+    const answer = { status: message.statusCode ?? 502, headers: message.headers, content: await bodyOf(message) };
+    if (key.includes('list-type=2')) answers.set(key, answer);
+    return answer;
+  }
+
+  function forward({ method, url, headers: told }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
+    const headers = 'content-length' in told ? { ...told, 'content-length': String(body.length) } : told;
     return new Promise((done, fail) => {
       const onward = onwardRequest(new URL(url ?? '', upstream), { method, headers }, done);
       onward.on('error', fail);
