@@ -24,6 +24,9 @@ export interface Versitygw {
   createBucket(name: string, options?: { lock?: boolean }): Promise<void>;
   /** A user who may do nothing yet; what a bucket's policy gives it, it may. Resolves to its secret access key. */
   createUser(accessKeyId: string): Promise<string>;
+  /** Another login: an admin may do everything, a user only what is granted. */
+  addUser(user: { access: string; secret: string; role: 'admin' | 'user' }): Promise<void>;
+  removeUser(access: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -85,13 +88,21 @@ export async function startVersitygw({ log, certificate }: VersitygwOptions): Pr
       const createBucket = async (name: string, { lock = false }: { lock?: boolean } = {}) => {
         await client.send(new CreateBucketCommand({ Bucket: name, ...(lock && { ObjectLockEnabledForBucket: true }) }));
       };
+      const insecure = certificate === undefined ? [] : ['--allow-insecure'];
+      const admin = (...args: string[]) =>
+        run([program, 'admin', '--endpoint-url', endpoint, ...insecure, ...args], {
+          env: { ADMIN_ACCESS_KEY_ID: accessKeyId, ADMIN_SECRET_ACCESS_KEY: secretAccessKey, ADMIN_REGION: region },
+        });
+      const addUser = async (user: { access: string; secret: string; role: string }) => {
+        await admin('create-user', '--access', user.access, '--secret', user.secret, '--role', user.role);
+      };
       const createUser = async (access: string) => {
         const secret = randomBytes(16).toString('hex');
-        const admin = ['--access', accessKeyId, '--secret', secretAccessKey, '--endpoint-url', endpoint];
-        const insecure = certificate === undefined ? [] : ['--allow-insecure'];
-        const user = ['--access', access, '--secret', secret, '--role', 'user'];
-        await run([program, 'admin', ...admin, ...insecure, 'create-user', ...user]);
+        await addUser({ access, secret, role: 'user' });
         return secret;
+      };
+      const removeUser = async (access: string) => {
+        await admin('delete-user', '--access', access);
       };
       const stop = async () => {
         client.destroy();
@@ -99,7 +110,8 @@ export async function startVersitygw({ log, certificate }: VersitygwOptions): Pr
         await removePlace(place);
       };
       const login = { accessKeyId, secretAccessKey };
-      return { endpoint, region, ...login, directory: objects, client, createBucket, createUser, stop };
+      const logins = { createUser, addUser, removeUser };
+      return { endpoint, region, ...login, directory: objects, client, createBucket, ...logins, stop };
     });
   } catch (error) {
     await removePlace(place);
