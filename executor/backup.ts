@@ -51,7 +51,7 @@ async function take(run: Run, storage: Storage): Promise<Manifest> {
   const startedAt = run.now();
   const id = snapshotId(new Date(run.task.time), run.task.owner, randomBytes(2).toString('hex'));
   try {
-    const manifest = await describe(run, await store(run, storage, id), startedAt);
+    const manifest = await describe(run, storage, await store(run, storage, id), startedAt);
     await commit(run, storage, manifest);
     return manifest;
   } catch (error) {

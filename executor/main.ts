@@ -46,8 +46,12 @@ const commands = commandsFor(process.env, {
 
 function decode(folders: Folders): Run {
   try {
-    const rest = { folders, version, now: () => new Date(), log, secrets, signal: callOff.signal };
-    return createRun(decodeTask(process.env), rest);
+    const storeMayBeLocal = process.env['DBBACKUP_STORE_MAY_BE_LOCAL'] === '1';
+    const { env: environment } = process;
+    const { signal } = callOff;
+    const now = () => new Date();
+    const rest = { folders, version, now, log, secrets, storeMayBeLocal, environment, signal };
+    return createRun(decodeTask(environment), rest);
   } catch (error) {
     throw new RunError('ConfigInvalid', error instanceof Error ? error.message : String(error));
   }

@@ -23,6 +23,10 @@ export interface Run extends DecodedTask {
   now(): Date;
   log: Logger;
   secrets: Secrets;
+  /** The store may be on this machine, or where clouds keep their metadata. Only tests say so; the controller never does. */
+  storeMayBeLocal: boolean;
+  /** What the cloud's own machinery put into the pod, such as AZURE_CLIENT_ID; nothing of ours is read from it. */
+  environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGTERM and by the first failure; its reason is a RunError. */
   signal: AbortSignal;
 }

@@ -1,8 +1,7 @@
 // What storage holds below this run's prefix, sorted by whose it is. Names are only a hint: a snapshot is ours when its manifest says so,
 // and it is a snapshot when its data is there in the size that the manifest tells.
-import { decodeManifest, type Manifest } from '../crds/rules/manifest.ts';
-import { dataKey, manifestKey, ownerDigits, parseKey, snapshotId } from '../crds/rules/names.ts';
-import { manifestLimit } from './commit.ts';
+import { decodeManifest, type Manifest, manifestLimit } from '../crds/rules/manifest.ts';
+import { dataKey, manifestKey, type Owner, ownerDigits, parseKey, snapshotId } from '../crds/rules/names.ts';
 import type { Run } from './run.ts';
 import type { Storage, StoredObject } from './storage/storage.ts';
 
@@ -66,9 +65,16 @@ export async function inTurn<T, R>(items: readonly T[], action: (item: T) => Pro
   return results;
 }
 
+/** This backup in this Kubernetes cluster and in those whose snapshots it has adopted. */
+function owners({ task: { owner, retention } }: Run): Owner[] {
+  return [owner.clusterUid, ...(retention.adopt ?? [])].map((clusterUid) => ({ ...owner, clusterUid }));
+}
+
 function isOurs(run: Run, { owner }: Manifest): boolean {
-  const { clusterUid, namespace, name } = run.task.owner;
-  return owner.clusterUid === clusterUid && owner.namespace === namespace && owner.name === name;
+  return owners(run).some(
+    ({ clusterUid, namespace, name }) =>
+      owner.clusterUid === clusterUid && owner.namespace === namespace && owner.name === name,
+  );
 }
 
 function isWhole(run: Run, { id, data }: Pair, manifest: Manifest): boolean {
@@ -91,25 +97,26 @@ async function foreign(run: Run, storage: Storage, committed: Pair[]): Promise<n
   const groups = [...Map.groupBy(committed, ({ digits }) => digits).values()].slice(0, strangersLookedAt);
   const counts = await inTurn(groups, async (group) => {
     const manifest = await readManifest(run, storage, group[0]?.id ?? '');
-    return manifest !== undefined && manifest.owner.clusterUid !== run.task.owner.clusterUid ? group.length : 0;
+    const known = owners(run).map(({ clusterUid }) => clusterUid);
+    return manifest !== undefined && !known.includes(manifest.owner.clusterUid) ? group.length : 0;
   });
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
 export async function takeStock(run: Run, storage: Storage): Promise<Stock> {
   const all = await pairs(run, storage);
-  const digits = ownerDigits(run.task.owner);
+  const digits = owners(run).map(ownerDigits);
   const committed = all.filter(({ manifest }) => manifest !== undefined);
   return {
     ours: await ours(
       run,
       storage,
-      committed.filter((pair) => pair.digits === digits),
+      committed.filter((pair) => digits.includes(pair.digits)),
     ),
     foreign: await foreign(
       run,
       storage,
-      committed.filter((pair) => pair.digits !== digits),
+      committed.filter((pair) => !digits.includes(pair.digits)),
     ),
     orphans: all.flatMap(({ data, manifest }) => (manifest === undefined && data !== undefined ? [data] : [])),
   };
@@ -122,4 +129,23 @@ export async function findCommitted(run: Run, storage: Storage): Promise<Manifes
   const candidates = all.filter(({ id, manifest }) => id.startsWith(own) && manifest !== undefined);
   const found = await ours(run, storage, candidates);
   return found.find(({ jobUid, time }) => jobUid === run.jobUid && Date.parse(time) === Date.parse(run.task.time));
+}
+
+/** How many of the newest snapshots are asked for an identity: a login that may not read it leaves gaps. */
+const identitiesLookedAt = 8;
+
+/**
+ * Since when the database has this identity: what the newest snapshot that knows one says where it says the same, otherwise undefined.
+ */
+export async function identitySince(run: Run, storage: Storage, identity: string): Promise<string | undefined> {
+  const digits = owners(run).map(ownerDigits);
+  const committed = (await pairs(run, storage)).filter(
+    (pair) => pair.manifest !== undefined && digits.includes(pair.digits),
+  );
+  for (const { id } of committed.slice(0, identitiesLookedAt)) {
+    const manifest = await readManifest(run, storage, id);
+    if (manifest === undefined || !isOurs(run, manifest) || !manifest.identity) continue;
+    return manifest.identity === identity ? (manifest.identitySince ?? manifest.dumpStartedAt) : undefined;
+  }
+  return undefined;
 }

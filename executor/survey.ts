@@ -1,8 +1,7 @@
 // All that lies below the prefix, whoever owns it: whole snapshots with their manifests, data without one, and manifests that cannot be relied
 // upon, with the reason. Reads and never writes.
-import { decodeManifest, type Manifest } from '../crds/rules/manifest.ts';
+import { decodeManifest, type Manifest, manifestLimit } from '../crds/rules/manifest.ts';
 import { dataKey, manifestKey, parseSnapshotId } from '../crds/rules/names.ts';
-import { manifestLimit } from './commit.ts';
 import type { Run } from './run.ts';
 import { inTurn, type Pair, pairs } from './stock.ts';
 import type { Storage, StoredObject } from './storage/storage.ts';

@@ -20,13 +20,13 @@ function check(id: string, step: () => void): void {
 }
 
 async function checkDump(run: Run, storage: Storage, manifest: Manifest, identities: readonly string[]): Promise<void> {
-  const { id, engine } = manifest;
+  const { id, engine, allDatabases } = manifest;
   if (!Object.hasOwn(engines, engine))
     throw new RunError(
       'VerifyFailed',
       `verify "${id}": engine ${JSON.stringify(engine)} is unknown: use a newer dbbackup`,
     );
-  const marker = engines[engine].endMarker();
+  const marker = engines[engine].endMarker(allDatabases === undefined ? {} : { allDatabases });
   for await (const chunk of plain(run, storage, manifest, identities)) check(id, () => marker.push(chunk));
   check(id, () => marker.end());
 }

@@ -68,8 +68,13 @@ function due(draft: Draft, schedule: Schedule): void {
   const found = latestDue(schedule, handledUntil(draft), now.getTime());
   if (found === undefined) return;
   const late = now.getTime() - found.latest > effective.startingDeadlineSeconds * 1000;
-  if (late || unfinished(draft).length > 0) {
-    const why = late ? 'it was more than startingDeadlineSeconds ago' : 'the run before is not finished';
+  const ended = hasEnded(draft, found.latest);
+  if (late || ended || unfinished(draft).length > 0) {
+    const why = ended
+      ? unclaimed
+      : late
+        ? 'it was more than startingDeadlineSeconds ago'
+        : 'the run before is not finished';
     missed(draft, found.skipped, 1, found.latest, why);
     return;
   }
@@ -78,6 +83,13 @@ function due(draft: Draft, schedule: Schedule): void {
   const name = windowJobName(observed.backup.metadata.name, new Date(found.latest));
   if (observed.conflict?.jobName === name) return;
   draft.effects.push({ kind: 'createJob', ...made(draft, name, { kind: 'Schedule', slot: rfc3339(found.latest) }) });
+}
+
+const unclaimed = 'its Job has ended without a claim, and its name is taken';
+
+/** A Job that ended before it was claimed, as one does that a person lets go by hand: its window has no other, the name is taken. */
+function hasEnded({ observed }: Draft, window: number): boolean {
+  return observed.jobs.some((job) => jobEnd(job) !== undefined && Date.parse(slotOf(job) ?? '') === window);
 }
 
 const onlyLatest = 'only the latest window is caught up';

@@ -1,7 +1,10 @@
 // What the controller hands to a Job's pod and what comes back: the files of the pod, the task, the result. Both sides encode and
 // decode here, so that no name is written twice.
+import type { DatabaseTask } from './engines/engine.ts';
+import type { EngineName } from './engines/table.ts';
 import type { Owner } from './names.ts';
 import { isReason, type Reason } from './reasons.ts';
+import type { RetentionPolicy } from './retention.ts';
 
 /** Files and folders that the pod's containers share. */
 export const paths = {
@@ -9,6 +12,10 @@ export const paths = {
   run: '/dbbackup/run',
   /** Keys of the database's Secret; only in the dump container. */
   databaseSecret: '/dbbackup/database',
+  /** The authorities of the database's certificate, as ca.crt; only in the dump container. */
+  databaseAuthorities: '/dbbackup/database-ca',
+  /** A service account token for the database's own login (OpenBao), as token; only in the dump container. */
+  databaseToken: '/dbbackup/database-token',
   /** Keys of the storage's Secret; only in executor containers. */
   storageSecret: '/dbbackup/storage',
   /** The authorities of the store's certificate, as ca.crt; only in executor containers. */
@@ -61,8 +68,8 @@ export interface S3Task {
   region: string;
   endpoint?: string;
   forcePathStyle: boolean;
-  /** Whether the authorities of paths.storageAuthorities are trusted, and no others. */
-  ownAuthorities?: true;
+  /** Where the authorities of paths.storageAuthorities come from, for messages. They are trusted, and no others. */
+  authorities?: { kind: 'ConfigMap' | 'Secret'; name: string; key: string };
   /** What AWS asks for, or only what the operation needs, which compatible stores understand. */
   checksums?: 'auto' | 'required';
   storageClass?: string;
@@ -71,7 +78,7 @@ export interface S3Task {
   objectLock?: { mode: 'GOVERNANCE' | 'COMPLIANCE'; days: number };
   /** Names of files below paths.storageSecret, and the Secret's name for messages; absent: the SDK's own chain. */
   secret?: { name: string; accessKeyId: string; secretAccessKey: string; sessionToken: string };
-  /** Role to take with the token of paths.cloudToken. */
+  /** Role that is taken with the token of paths.cloudToken; the SDK reads both from variables of its own. */
   roleArn?: string;
 }
 
@@ -91,7 +98,9 @@ export interface AzureTask {
   endpoint?: string;
   auth:
     | { kind: 'accountKey' | 'connectionString' | 'sasToken'; secretKey: SecretKeyTask }
-    | { kind: 'managedIdentity' | 'workloadIdentity'; clientId?: string };
+    | { kind: 'managedIdentity'; clientId?: string }
+    /** With both ids the token of paths.cloudToken is used; what is absent comes from the variables that the cluster's webhook sets. */
+    | { kind: 'workloadIdentity'; clientId?: string; tenantId?: string };
 }
 
 export interface DirectoryTask {
@@ -112,14 +121,15 @@ export interface Task {
   trigger: 'Schedule' | 'Manual' | 'Gate';
   /** The window's time, or when the manual trigger was seen; RFC 3339. */
   time: string;
-  engine: 'postgres';
+  engine: EngineName;
   image: string;
-  database: { host: string; port: number; name: string };
+  database: DatabaseTask;
   storage: StorageTask;
   compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
   /** age public keys; empty means not encrypted. */
   recipients: string[];
-  retention: { keepLast?: number; keepWithin?: string; maxDeletesPerRun: number };
+  /** Adopted are uids of other Kubernetes clusters whose snapshots of this namespace and name are ours, too. */
+  retention: RetentionPolicy & { adopt?: readonly string[]; maxDeletesPerRun: number };
   limits: {
     /** Seconds from the executor's start to the dump's first byte. */
     firstByteSeconds: number;
@@ -244,6 +254,8 @@ export interface Inventory {
   deleted: number;
   /** Committed snapshots of other Kubernetes clusters below the same prefix. */
   foreign: number;
+  /** Snapshots that no rule keeps and that the bucket does not let go of yet; absent where there are none. */
+  locked?: number;
   /** Why pruning failed; empty when it went well. */
   pruneError: string;
 }
@@ -353,6 +365,7 @@ export function inventoryOf(line: string | undefined): { inventory?: Inventory }
       count: number('count'),
       deleted: number('deleted'),
       foreign: number('foreign'),
+      ...(number('locked') === 0 ? {} : { locked: number('locked') }),
       pruneError,
     },
   };

@@ -1,4 +1,5 @@
 // The manifest beside every snapshot: its commit record. It is written last, create-only; a data object without it is no snapshot.
+import type { EngineName } from './engines/table.ts';
 import { dataSuffix, type Owner, timestamp } from './names.ts';
 
 export interface Manifest {
@@ -15,14 +16,18 @@ export interface Manifest {
   lockEpoch: number;
   dumpStartedAt: string;
   committedAt: string;
-  engine: 'postgres';
+  engine: EngineName;
   dumpFormat: string;
   image: string;
   serverVersion: string;
   toolVersion: string;
   /** Empty where the engine has none. */
   identity: string;
+  /** RFC 3339. The start of the first dump that found this identity; absent where there is none. */
+  identitySince?: string;
+  /** Its name; empty for all databases and for engines that have none. */
   database: string;
+  allDatabases?: true;
   compression: 'zstd' | 'gzip' | 'none';
   encryption: 'age' | 'none';
   recipients: string[];
@@ -37,6 +42,9 @@ export interface Manifest {
   restore: string[];
 }
 
+/** Bytes of a manifest at the most: ours have some 3,000. */
+export const manifestLimit = 65_536;
+
 /** One field a line, so that a shell can read one with sed. */
 export function encodeManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
@@ -48,7 +56,8 @@ const isSize = (value: unknown): boolean => typeof value === 'number' && Number.
 /** Reads a manifest that anyone may have edited. Throws an Error that says what is wrong; nothing is assumed about the rest. */
 export function decodeManifest(text: string, expectedKey: string): Manifest {
   const fail = (detail: string): Error => new Error(`read manifest of "${expectedKey}": ${detail}`);
-  if (text.length > 65_536) throw fail(`it is ${text.length} characters long, at most 65536 are expected`);
+  if (text.length > manifestLimit)
+    throw fail(`it is ${text.length} characters long, at most ${manifestLimit} are expected`);
   let value: Partial<Manifest> | null;
   try {
     value = JSON.parse(text) as Partial<Manifest> | null;
@@ -71,8 +80,10 @@ export function decodeManifest(text: string, expectedKey: string): Manifest {
     throw fail(`encryption ${JSON.stringify(value.encryption)} is unknown`);
   if (expectedKey.split('/').at(-1) !== `${value.id}${dataSuffix}`)
     throw fail(`it has the id of another, ${JSON.stringify(value.id)}`);
-  for (const field of ['time', 'dumpStartedAt'] as const)
-    if (Number.isNaN(Date.parse(value[field] ?? ''))) throw fail(`${field} is not a time`);
+  if (value.identity !== undefined && typeof value.identity !== 'string') throw fail('identity is not a text');
+  for (const field of ['time', 'dumpStartedAt', 'identitySince'] as const)
+    if ((field !== 'identitySince' || value[field] !== undefined) && Number.isNaN(Date.parse(value[field] ?? '')))
+      throw fail(`${field} is not a time`);
   if (timestamp(new Date(value.time ?? '')) !== value.id?.split('-')[0])
     throw fail(`its time ${JSON.stringify(value.time)} is not that of its id`);
   return value as Manifest;

@@ -39,8 +39,8 @@ export const reasons = {
   DatabaseAuthFailed: {
     exitCode: 31, // Not 13: Node ends with that by itself when it waits at the top level for what never comes.
     permanent: true,
-    sentence: 'The database refused the login',
-    fix: 'check user name and password in the Secret of spec.database.auth',
+    sentence: 'The database refused the login, or the login lacks a right',
+    fix: 'check user name and password in the Secret of spec.database.auth, and grant what the message names',
   },
   VersionSkew: {
     exitCode: 14,
@@ -76,7 +76,7 @@ export const reasons = {
     exitCode: 19,
     permanent: true,
     sentence: 'The store refused the credentials',
-    fix: 'check the Secret of spec.storage',
+    fix: 'check the Secret or the identity of spec.storage',
   },
   StorageDenied: {
     exitCode: 20,

@@ -15,6 +15,7 @@ import {
 import { partSize, parts, partsInFlight, untilAborted } from './parts.ts';
 import { createOnly, type Target } from './s3-create-only.ts';
 import { isTaken } from './s3-errors.ts';
+import type { ChecksumSettings, ObjectSettings } from './s3-settings.ts';
 import type { PutOptions } from './storage.ts';
 
 /** Tells our own object from one of another writer when the answer to its completion was lost. */
@@ -23,8 +24,15 @@ const attemptField = 'dbbackup-upload';
 const mostAborts = 4;
 const againMilliseconds = 200;
 
+/** What is asked of the object; the first is computed when it is begun. */
+export interface Settings {
+  object(): ObjectSettings;
+  checksums: ChecksumSettings;
+}
+
 export class Upload {
   readonly #target: Target;
+  readonly #settings: Settings;
   readonly #options: PutOptions;
   readonly #attempt = randomUUID();
   readonly #sent: CompletedPart[] = [];
@@ -37,8 +45,9 @@ export class Upload {
   #strays = false;
   #bytes = 0;
 
-  constructor(target: Target, options: PutOptions) {
+  constructor(target: Target, settings: Settings, options: PutOptions) {
     this.#target = target;
+    this.#settings = settings;
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
   }
@@ -68,9 +77,15 @@ export class Upload {
     return { Bucket: this.#target.bucket, Key: this.#target.key };
   }
 
+  /** Of the request that makes the object or begins it. */
+  #begin() {
+    const { object, checksums } = this.#settings;
+    return { ...this.#place, ...object(), ...checksums, Metadata: { [attemptField]: this.#attempt } };
+  }
+
   async #whole(body: Buffer, taken: () => Error): Promise<number> {
     const { client } = this.#target;
-    const input = { ...this.#place, Body: body, Metadata: { [attemptField]: this.#attempt } };
+    const input = { ...this.#begin(), Body: body };
     const options = { abortSignal: this.#signal };
     try {
       await createOnly(
@@ -98,7 +113,7 @@ export class Upload {
   }
 
   async #send(number: number, body: Buffer): Promise<void> {
-    const input = { ...this.#place, UploadId: this.#id, PartNumber: number, Body: body };
+    const input = { ...this.#place, UploadId: this.#id, PartNumber: number, Body: body, ...this.#settings.checksums };
     const done = await this.#target.client.send(new UploadPartCommand(input), { abortSignal: this.#signal });
     this.#sent.push({
       PartNumber: number,
@@ -111,14 +126,7 @@ export class Upload {
   async #create(): Promise<string> {
     const { client } = this.#target;
     this.#strays = true;
-    const checksums = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED';
-    const { UploadId, $metadata } = await client.send(
-      new CreateMultipartUploadCommand({
-        ...this.#place,
-        Metadata: { [attemptField]: this.#attempt },
-        ...(checksums ? { ChecksumAlgorithm: 'CRC32' } : {}),
-      }),
-    );
+    const { UploadId, $metadata } = await client.send(new CreateMultipartUploadCommand(this.#begin()));
     if (UploadId === undefined) throw new Error('the store gave no upload id');
     this.#strays = ($metadata.attempts ?? 1) > 1;
     return UploadId;

@@ -33,31 +33,31 @@ async function open(recipients: readonly string[]): Promise<Opening> {
   return { bytes, key: Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)) };
 }
 
-/** Seals one block. The nonce is the block's number, 11 bytes big-endian, and 1 for the last block. */
-function seal(key: Buffer, number: number, last: boolean, block: Buffer): Buffer {
+/**
+ * Seals one block into `target`. The nonce is the block's number, 11 bytes big-endian, and 1 for the last block.
+ * @returns where the next one begins
+ */
+function seal(key: Buffer, number: number, last: boolean, block: Buffer, target: Buffer, at: number): number {
   const nonce = Buffer.alloc(12);
   nonce.writeUIntBE(number, 5, 6);
   nonce[11] = last ? 1 : 0;
   const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: tagBytes });
-  return Buffer.concat([cipher.update(block), cipher.final(), cipher.getAuthTag()]);
+  const size = cipher.update(block).copy(target, at);
+  cipher.final();
+  return at + size + cipher.getAuthTag().copy(target, at + size);
 }
 
-/** Blocks of the full size and a last one, which is empty only when the source is. */
-async function* blocks(source: AsyncIterable<Buffer>): AsyncGenerator<{ block: Buffer; last: boolean }> {
-  let held: Buffer[] = [];
-  let size = 0;
+/** Whole blocks, many at a time, and at last what is left, which is empty only when the source is. */
+async function* blocks(source: AsyncIterable<Buffer>): AsyncGenerator<{ bytes: Buffer; last: boolean }> {
+  let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
-    held.push(chunk);
-    size += chunk.length;
-    if (size <= blockBytes) continue;
-    const all = Buffer.concat(held);
-    let at = 0;
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     // A full block at the very end is kept back: it may be the last.
-    for (; size - at > blockBytes; at += blockBytes) yield { block: all.subarray(at, at + blockBytes), last: false };
-    held = [all.subarray(at)];
-    size -= at;
+    const whole = bytes.length === 0 ? 0 : Math.floor((bytes.length - 1) / blockBytes) * blockBytes;
+    if (whole > 0) yield { bytes: bytes.subarray(0, whole), last: false };
+    rest = bytes.subarray(whole);
   }
-  yield { block: Buffer.concat(held), last: true };
+  yield { bytes: rest, last: true };
 }
 
 /** @param recipients age public keys; none leaves the stream as it is */
@@ -69,11 +69,15 @@ export async function* encrypt(
     yield* source;
     return;
   }
-  const { bytes, key } = await open(recipients);
-  yield bytes;
+  const opening = await open(recipients);
+  yield opening.bytes;
   let number = 0;
-  for await (const { block, last } of blocks(source)) {
-    yield seal(key, number, last, block);
-    number += 1;
+  for await (const { bytes, last } of blocks(source)) {
+    const count = Math.max(1, Math.ceil(bytes.length / blockBytes));
+    const sealed = Buffer.allocUnsafeSlow(bytes.length + count * tagBytes);
+    let at = 0;
+    for (let from = 0; from === 0 || from < bytes.length; from += blockBytes)
+      at = seal(opening.key, number++, last, bytes.subarray(from, from + blockBytes), sealed, at);
+    yield sealed;
   }
 }

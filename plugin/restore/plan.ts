@@ -1,6 +1,8 @@
 // Everything that a restore of one snapshot by hand needs to know, computed from the DatabaseBackup. Pure.
 import type { DatabaseBackup, S3StorageSpec } from '../../crds/databasebackup.gen.ts';
-import { effective } from '../../crds/rules/effective.ts';
+import { databaseTask, effective } from '../../crds/rules/effective.ts';
+import type { ByHand, DatabaseTask } from '../../crds/rules/engines/engine.ts';
+import { accessOf } from '../../crds/rules/engines/environment.ts';
 import { type EngineName, engines } from '../../crds/rules/engines/table.ts';
 import type { Snapshot } from '../snapshots.ts';
 
@@ -21,7 +23,9 @@ export interface Plan {
   snapshot: Snapshot;
   engine: EngineName;
   /** The database that the snapshot was taken of; never a default for the target. */
-  source: { host: string; port: number; name: string };
+  source: DatabaseTask;
+  /** How the engine's stock tools restore it. */
+  byHand: ByHand;
   place: Place;
   /** Key of the data object in the store; the manifest's is this and `.json`. */
   key: string;
@@ -50,21 +54,19 @@ function storageSecrets(s3: S3StorageSpec | undefined): SecretUse[] {
   return [{ purpose: 'storage', name: secret.name, keys: [accessKeyId, secretAccessKey] }];
 }
 
-function databaseSecret({ database }: DatabaseBackup['spec']): SecretUse {
-  const { name, keys } = database.auth.secretRef;
-  const defaults = engines[database.engine].secretKeys;
-  return {
-    purpose: 'login of the source',
-    name,
-    keys: [keys?.username ?? defaults.username, keys?.password ?? defaults.password],
-  };
+function databaseSecrets({ database }: DatabaseBackup['spec']): SecretUse[] {
+  const { secret } = accessOf(database);
+  if (secret === undefined) return [];
+  return [{ purpose: 'login of the source', name: secret.name, keys: Object.values(secret.keys) }];
 }
 
 const decompressors = { zstd: ['zstd'], gzip: ['gzip'], none: [] };
 
 export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
   const { metadata, spec } = backup;
-  const { port, compression } = effective(backup);
+  const { compression } = effective(backup);
+  const source = databaseTask(backup);
+  const byHand = engines[spec.database.engine].byHand(source);
   const place = placeOf(backup);
   const isEncrypted = snapshot.details?.encrypted ?? spec.encryption.age !== undefined;
   const folder = place.kind === 'pvc' && place.subPath !== undefined ? `${place.subPath}/` : '';
@@ -73,7 +75,8 @@ export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
     backup: metadata.name,
     snapshot,
     engine: spec.database.engine,
-    source: { host: spec.database.host, port, name: spec.database.name },
+    source,
+    byHand,
     place,
     key: snapshot.key,
     path: folder + snapshot.key,
@@ -84,9 +87,9 @@ export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
       ...(place.kind === 's3' ? ['aws'] : []),
       ...(isEncrypted ? ['age'] : []),
       ...decompressors[compression.algorithm],
-      ...engines[spec.database.engine].restoreTools,
+      ...byHand.tools,
     ],
-    secrets: [...storageSecrets(spec.storage.s3), databaseSecret(spec)],
+    secrets: [...storageSecrets(spec.storage.s3), ...databaseSecrets(spec)],
   };
 }
 

@@ -1,6 +1,7 @@
 // The part of the restore script that knows the store: check_storage, fetch_manifest and fetch_data. Pure.
+
+import { quote } from '../../crds/rules/engines/quote.ts';
 import type { Place, Plan } from './plan.ts';
-import { quote } from './quote.ts';
 
 type S3 = Extract<Place, { kind: 's3' }>;
 

@@ -1,6 +1,7 @@
 // `npm run bench -- NAME`: measures the project beside its nearest peer, in turns, in one call. Without NAME, or with one that is not
 // there, it ends with exit code 2 and the list.
 import { parseArgs } from 'node:util';
+import { backup } from './backup.ts';
 import { json, type Row, table } from './report.ts';
 import { review } from './review.ts';
 import { scale } from './scale.ts';
@@ -10,26 +11,35 @@ export interface BenchOptions {
   runs: number;
   /** How many objects, for benches that have many. */
   objects: number;
+  /** How much a database holds, for benches that dump one. */
+  mebibytes: number;
   log: (line: string) => void;
 }
 
-const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { review, scale };
+const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { backup, review, scale };
 const leastRuns = 3;
 
-const usage = `usage: npm run bench -- NAME [-o json] [--runs N] [--objects N]
+const usage = `usage: npm run bench -- NAME [-o json] [--runs N] [--objects N] [--mebibytes N]
 
   NAME      one of: ${Object.keys(benches).join(', ')}
   -o json   one JSON object a line instead of a table
   --runs    runs of each side, at least ${leastRuns}; medians are shown (default 5)
-  --objects backups that scale has due at a time (default 10000)`;
+  --objects backups that scale has due at a time (default 10000)
+  --mebibytes size of the database that backup dumps (default 2048)`;
 
 class UsageError extends Error {}
 
-function parse(args: string[]): { name: string; asJson: boolean; runs: number; objects: number } {
+interface Parsed extends Omit<BenchOptions, 'log'> {
+  name: string;
+  asJson: boolean;
+}
+
+function parse(args: string[]): Parsed {
   const options = {
     output: { type: 'string', short: 'o' },
     runs: { type: 'string' },
     objects: { type: 'string' },
+    mebibytes: { type: 'string' },
   } as const;
   const read = () => parseArgs({ args, allowPositionals: true, options });
   let parsed: ReturnType<typeof read>;
@@ -48,12 +58,15 @@ function parse(args: string[]): { name: string; asJson: boolean; runs: number; o
     throw new UsageError(`--runs "${values.runs}": at least ${leastRuns}`);
   const objects = Number(values.objects ?? 10_000);
   if (!Number.isInteger(objects) || objects < 1) throw new UsageError(`--objects "${values.objects}": at least 1`);
-  return { name, asJson: values.output === 'json', runs, objects };
+  const mebibytes = Number(values.mebibytes ?? 2048);
+  if (!Number.isInteger(mebibytes) || mebibytes < 1)
+    throw new UsageError(`--mebibytes "${values.mebibytes}": at least 1`);
+  return { name, asJson: values.output === 'json', runs, objects, mebibytes };
 }
 
 try {
-  const { name, asJson, runs, objects } = parse(process.argv.slice(2));
-  const rows = (await benches[name]?.({ runs, objects, log: (line) => console.error(`[bench] ${line}`) })) ?? [];
+  const { name, asJson, ...options } = parse(process.argv.slice(2));
+  const rows = (await benches[name]?.({ ...options, log: (line) => console.error(`[bench] ${line}`) })) ?? [];
   console.log(asJson ? json(rows) : table(rows));
   if (rows.some(({ theirs }) => theirs === null)) process.exitCode = 1;
 } catch (error) {

@@ -76,7 +76,7 @@ export function archive(entries: Entry[], minor = 14): Buffer {
 }
 
 /** Rows that compress about 3:1, as real tables do: words, numbers and some random characters. */
-function row(number: number): Buffer {
+export function row(number: number): Buffer {
   const random = createHash('sha256').update(String(number)).digest('base64').slice(0, 20);
   const words = `order ${number}\tcustomer ${number % 9973}\tshipped ${number % 7}\twarehouse north\t${number * 31}\t`;
   return Buffer.from(`${words}${random}\n`);

@@ -12,11 +12,11 @@ function room(count: number, expectedBytes: number): number {
   return sum;
 }
 
-test('10,000 parts hold 5 TiB even when the size was not known before', () => {
+test('F36 10,000 parts hold 5 TiB even when the size was not known before', () => {
   expect(room(10_000, 0)).toBeGreaterThan(5 * 1024 * gibibyte);
 });
 
-test('60 GiB, which lib-storage could not hold, fit without a part of more than 64 MiB', () => {
+test('F36 60 GiB, which lib-storage could not hold, fit without a part of more than 64 MiB', () => {
   let number = 1;
   for (let left = 60 * gibibyte; left > 0; number++) left -= partSize(number, 0);
   expect(number).toBeLessThan(10_000);
@@ -31,7 +31,7 @@ test.each([0, 1, 19 * gibibyte, 100 * gibibyte, 1024 * gibibyte])(
   },
 );
 
-test('parts never shrink, and every one is within what S3 takes', () => {
+test('F36 parts never shrink, and every one is within what S3 takes', () => {
   for (const last of [0, 500 * gibibyte])
     for (let number = 2; number <= 10_000; number++) {
       expect(partSize(number, last)).toBeGreaterThanOrEqual(partSize(number - 1, last));

@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
-  type DirectoryTask,
   decodeResult,
   encodeTask,
   paths,
   type Result,
-  type S3Task,
+  type StorageTask,
   type Task,
 } from '../../crds/rules/contract.ts';
+import { dumpEnvironment } from '../../crds/rules/engines/environment.ts';
 import { restoreScript } from '../../crds/rules/engines/restore-script.ts';
 import { dumpScript } from '../../crds/rules/engines/script.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
@@ -29,7 +29,7 @@ export interface Database {
   bin: string;
 }
 
-export function taskFor(storage: S3Task | DirectoryTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
+export function taskFor(storage: StorageTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
   return {
     version: 1,
     owner: { clusterUid: '5f1d5a56-0000-4000-8000-000000000001', namespace: 'shop', name: 'orders' },
@@ -121,13 +121,14 @@ export class Pod {
     return join(this.root, 'termination-log');
   }
 
-  /** @param env variables beside those of the task */
-  executor(command: string, env: NodeJS.ProcessEnv = {}): Container {
+  /** @param env variables beside those of the task; @param main the executor as it was built, in place of its source */
+  executor(command: string, env: NodeJS.ProcessEnv = {}, main = program): Container {
     const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
     const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
-    const container = start(process.execPath, [program, command], {
+    const container = start(process.execPath, [main, command], {
       PATH: process.env['PATH'],
       DBBACKUP_ROOT: this.root,
+      DBBACKUP_STORE_MAY_BE_LOCAL: '1',
       TERMINATION_LOG: this.message,
       DBBACKUP_TASK: task,
       DBBACKUP_JOB_UID: this.#jobUid,
@@ -137,12 +138,12 @@ export class Pod {
     return container;
   }
 
-  prepare(env: NodeJS.ProcessEnv = {}): Container {
-    return this.executor('prepare', env);
+  prepare(env: NodeJS.ProcessEnv = {}, main = program): Container {
+    return this.executor('prepare', env, main);
   }
 
-  backup(env: NodeJS.ProcessEnv = {}): Container {
-    return this.executor('backup', env);
+  backup(env: NodeJS.ProcessEnv = {}, main = program): Container {
+    return this.executor('backup', env, main);
   }
 
   /** @param tools a folder searched before the database's own programs */
@@ -161,14 +162,16 @@ export class Pod {
    */
   async #beside(
     { user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>,
-    program: string,
+    shell: string,
     programArgs: string[],
     tools?: string,
   ): Promise<Container> {
     await writeFile(join(this.path(paths.databaseSecret), 'username'), user);
     await writeFile(join(this.path(paths.databaseSecret), 'password'), password);
-    const variables = engines[this.#task.engine].variables(this.#task.database);
-    const script = `[ "$$" -eq 1 ] || exit 99\n${program}`;
+    const engine = engines[this.#task.engine];
+    const secret = { name: 'orders-db', keys: { username: 'username', password: 'password' } };
+    const variables = dumpEnvironment(engine, this.#task.database, { secret });
+    const script = `[ "$$" -eq 1 ] || exit 99\n${shell}`;
     const asUser = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
     const args = [
       ...asUser,
@@ -184,9 +187,6 @@ export class Pod {
     ];
     const container = start('unshare', args, {
       PATH: [...(tools === undefined ? [] : [tools]), bin, process.env['PATH']].join(':'),
-      DBBACKUP_SECRET: 'orders-db',
-      DBBACKUP_USERNAME_KEY: 'username',
-      DBBACKUP_PASSWORD_KEY: 'password',
       ...Object.fromEntries(variables.map(({ name, value }) => [name, value])),
     });
     this.#containers.push(container);

@@ -7,8 +7,9 @@ import { encodeManifest, type Manifest } from '../../crds/rules/manifest.ts';
 import { dataKey, manifestKey, type Owner, snapshotId } from '../../crds/rules/names.ts';
 import { abortLeftUploads } from '../../executor/leftovers.ts';
 import { prune } from '../../executor/prune.ts';
+import { identitySince } from '../../executor/stock.ts';
 import { openStorage } from '../../executor/storage/open.ts';
-import type { Storage } from '../../executor/storage/storage.ts';
+import { ObjectLocked, type Storage } from '../../executor/storage/storage.ts';
 import { type BareRun, bareRun } from './bare-run.ts';
 import { taskFor } from './pod.ts';
 
@@ -120,7 +121,7 @@ describe('prune', () => {
     expect(lines[older]?.[0]).toContain('deleted');
   });
 
-  test('a second prune deletes nothing more', async () => {
+  test('F41 a second prune deletes nothing more', async () => {
     const ids = [await snapshot(0), await snapshot(1), await snapshot(2)];
     await prune(bare.run, storage, ids[0] ?? '');
     expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ deleted: 0, count: 2 });
@@ -236,7 +237,7 @@ describe('data without a manifest', () => {
     [8, 3600, false],
     [8, 5 * 86_400, true],
     [11, 5 * 86_400, false],
-  ])('of %d days, at a deadline of %d s, stays: %s', async (days, deadlineSeconds, stays) => {
+  ])('attack 7: of %d days, at a deadline of %d s, stays: %s', async (days, deadlineSeconds, stays) => {
     await bare.remove();
     await begin({ limits: { firstByteSeconds: 1, stallSeconds: 1, deadlineSeconds } });
     const committed = await snapshot(0);
@@ -257,7 +258,7 @@ describe('unfinished uploads', () => {
   };
   const files = () => readdir(join(bare.run.folders.volume, bare.run.prefix));
 
-  test('of this owner go at once, of others when nobody can be at them any more, and nothing else does', async () => {
+  test('F33, attack 7: of this owner go at once, of others when nobody can be at them any more, and nothing else does', async () => {
     const committed = await snapshot(0);
     const neighbour: Owner = { ...me, name: 'orders-hourly' };
     await leave(idFor(0, me), 0);
@@ -266,5 +267,125 @@ describe('unfinished uploads', () => {
     const strange = await leave('not-an-id', 400);
     await abortLeftUploads(bare.run, storage);
     expect((await files()).sort()).toEqual([strange, young, ...both(committed)].sort());
+  });
+});
+
+describe('snapshots of a Kubernetes cluster that is gone', () => {
+  const gone = { ...me, clusterUid: '0d0e0a0d-0000-4000-8000-000000000001' };
+  const begun = (adopt: string[]) => begin({ retention: { keepLast: 2, adopt, maxDeletesPerRun: 10 } });
+
+  test('attack 6: are counted and pruned as ours once they are adopted', async () => {
+    await bare.remove();
+    await begun([gone.clusterUid]);
+    const ids = [await snapshot(0), await snapshot(1, { owner: gone }), await snapshot(2, { owner: gone })];
+    expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ count: 2, deleted: 1, foreign: 0 });
+    expect(await left()).toEqual(both(...ids.slice(0, 2)));
+  });
+
+  test('attack 6: are never touched before, and are counted as foreign', async () => {
+    await bare.remove();
+    await begun(['0d0e0a0d-0000-4000-8000-000000000002']);
+    const ids = [await snapshot(0)];
+    for (const days of [1, 2, 3]) ids.push(await snapshot(days, { owner: gone }));
+    expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ count: 1, deleted: 0, foreign: 3 });
+    expect(await left()).toEqual(both(...ids));
+  });
+
+  test('attack 6: of another namespace or name are not adopted with the cluster', async () => {
+    await bare.remove();
+    await begun([gone.clusterUid]);
+    const ids = [await snapshot(0), await snapshot(1), await snapshot(2, { owner: { ...gone, name: 'other' } })];
+    expect(await prune(bare.run, storage, ids[0] ?? '')).toMatchObject({ count: 2, deleted: 0 });
+    expect(await left()).toEqual(both(...ids));
+  });
+});
+
+test('a pinned snapshot stays whatever its age, and a pin of one that is not there is told', async () => {
+  await bare.remove();
+  const pinned = idFor(300, me);
+  await begin({ retention: { keepLast: 1, pin: [pinned, '20200101T000000Z-00000000'], maxDeletesPerRun: 10 } });
+  const ids = [await snapshot(0), await snapshot(1), await snapshot(300, { id: pinned })];
+  await prune(bare.run, storage, ids[0] ?? '');
+  expect(await left()).toEqual(both(ids[0] ?? '', pinned));
+  const told = bare.lines.find(({ msg }) => msg === 'pinned snapshots are not in storage');
+  expect(told?.['missing']).toEqual(['20200101T000000Z-00000000']);
+});
+
+describe('a database that was made anew', () => {
+  const of = (identity: string, since?: number): Made => ({
+    over: { identity, ...(since === undefined ? {} : { identitySince: daysAgo(since).toISOString() }) },
+  });
+
+  test.each([
+    [29, true],
+    [31, false],
+  ])('attack 23: %i days ago: the last snapshot of the one before is kept: %s', async (since, isKept) => {
+    const ids = [
+      await snapshot(0, of('new', since)),
+      await snapshot(1, of('new', since)),
+      await snapshot(40, of('old')),
+    ];
+    await prune(bare.run, storage, ids[0] ?? '');
+    expect(await left()).toEqual(both(...ids.slice(0, isKept ? 3 : 2)));
+  });
+
+  test('is known from the manifests before, past those whose login could not read it', async () => {
+    await snapshot(2, of('old', 9));
+    await snapshot(1, of(''));
+    expect(await identitySince(bare.run, storage, 'old')).toBe(daysAgo(9).toISOString());
+    expect(await identitySince(bare.run, storage, 'new')).toBeUndefined();
+  });
+
+  test('counts from the dump that a manifest of before tells of, where it has no such line', async () => {
+    await snapshot(5, of('old'));
+    expect(await identitySince(bare.run, storage, 'old')).toBe(daysAgo(5).toISOString());
+  });
+
+  test('is not known from the snapshots of others', async () => {
+    await snapshot(3, { ...of('old', 9), owner: { ...me, name: 'other' } });
+    expect(await identitySince(bare.run, storage, 'old')).toBeUndefined();
+  });
+});
+
+describe('a bucket that locks its objects', () => {
+  const until = new Date('2026-04-30T00:00:00Z');
+
+  /** The same store, whose delete finds these locked: what the S3 store does with a real lock is in the integration tests. */
+  const locking = (ids: readonly string[]): Storage => {
+    const remove = storage.delete.bind(storage);
+    storage.delete = async (key) => {
+      if (ids.some((id) => key.includes(id))) throw new ObjectLocked(key, until);
+      await remove(key);
+    };
+    return storage;
+  };
+
+  test('keeps what it locks whole, and that is told and is no error', async () => {
+    const [new_, kept, old, older] = [await snapshot(0), await snapshot(1), await snapshot(2), await snapshot(3)];
+    const inventory = await prune(bare.run, locking([old]), new_);
+    expect(inventory).toMatchObject({ count: 3, deleted: 1, locked: 1, pruneError: '' });
+    expect(await left()).toEqual(both(new_, kept, old));
+    expect(await left()).not.toContain(`${older}.snap`);
+    expect(bare.lines).toContainEqual(
+      expect.objectContaining({ id: old, until: until.toISOString(), msg: expect.stringContaining('still locked') }),
+    );
+  });
+
+  test('does not let a locked one stand before those that can go', async () => {
+    await bare.remove();
+    await begin({ retention: { keepLast: 1, maxDeletesPerRun: 1 } });
+    const [new_, free, locked] = [await snapshot(0), await snapshot(2), await snapshot(3)];
+    expect(await prune(bare.run, locking([locked]), new_)).toMatchObject({ deleted: 1, locked: 1 });
+    expect(await left()).toEqual(both(new_, locked));
+    expect(await left()).not.toContain(`${free}.snap`);
+  });
+
+  test('keeps data without a manifest as long as it locks it', async () => {
+    const new_ = await snapshot(0);
+    const orphan = idFor(20, me);
+    await storage.putSmall(dataKey(bare.run.prefix, orphan), 'data');
+    await age(`${orphan}.snap`, 20);
+    expect(await prune(bare.run, locking([orphan]), new_)).toMatchObject({ pruneError: '' });
+    expect(await left()).toContain(`${orphan}.snap`);
   });
 });

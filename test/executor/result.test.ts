@@ -41,7 +41,7 @@ const inventory: Inventory = {
   pruneError: 'é'.repeat(5000),
 };
 
-test('the largest result stays within the limit and keeps the newest snapshots', () => {
+test('attack 14: the largest result stays within the limit and keeps the newest snapshots', () => {
   const text = encodeResult({ run, inventory });
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(resultLimit);
   const back = decodeResult(text);
@@ -51,7 +51,7 @@ test('the largest result stays within the limit and keeps the newest snapshots',
   expect(back?.inventory?.count).toBe(1000);
 });
 
-test('a message of any length and script is cut to the limit', () => {
+test('attack 14: a message of any length and script is cut to the limit', () => {
   for (const message of [
     'x'.repeat(100_000),
     '漢'.repeat(50_000),

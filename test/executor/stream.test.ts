@@ -1,12 +1,18 @@
 // The transforms at the edges of their blocks: what comes out opens again to what went in, and errors pass through.
+import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { Decrypter, generateIdentity, identityToRecipient } from 'age-encryption';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { RunError } from '../../executor/errors.ts';
 import { compress } from '../../executor/stream/compress.ts';
 import { encrypt } from '../../executor/stream/encrypt.ts';
 import { measure } from '../../executor/stream/measure.ts';
+import { inOrder } from '../../executor/stream/ordered.ts';
+import { debianPackages } from '../rig/debian.ts';
+
+beforeAll(() => debianPackages(['zstd'], (line) => console.error(line)));
 
 async function* inChunks(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -24,15 +30,23 @@ async function* failing(after: number): AsyncGenerator<Buffer> {
 }
 
 const block = 65_536;
+/** What is compressed at once. */
+const frame = 4_194_304;
 
 describe('compress', () => {
-  const open = { zstd: zstdDecompressSync, gzip: gunzipSync, none: (bytes: Buffer) => bytes };
+  /** Node's own opens only the first frame. */
+  const stock = (program: string) => (input: Buffer) =>
+    execFileSync(program, ['-d', '-c'], { input, maxBuffer: 4 * frame, stdio: ['pipe', 'pipe', 'pipe'] });
+  const unpack = { zstd: stock('zstd'), gzip: stock('gzip'), none: (bytes: Buffer) => bytes };
   for (const algorithm of ['zstd', 'gzip', 'none'] as const)
-    test.each([0, 1, block - 1, block, block + 1, 300_000])(`${algorithm} of %d bytes opens again`, async (size) => {
-      const plain = Buffer.alloc(size, 'a row of text\n');
-      const packed = await collect(compress(inChunks(plain, 10_007), { algorithm, level: 3 }));
-      expect(open[algorithm](packed).equals(plain)).toBe(true);
-    });
+    test.each([0, 1, block, frame - 1, frame, frame + 1, 3 * frame + 500])(
+      `${algorithm} of %d bytes opens again with the stock program`,
+      async (size) => {
+        const plain = Buffer.alloc(size, 'a row of text\n');
+        const packed = await collect(compress(inChunks(plain, 100_007), { algorithm, level: 3 }));
+        expect(unpack[algorithm](packed).equals(plain)).toBe(true);
+      },
+    );
 
   test('zstd has its checksum, so that a flipped bit does not open', async () => {
     const packed = await collect(compress(inChunks(randomBytes(100_000), block), { algorithm: 'zstd', level: 3 }));
@@ -58,9 +72,69 @@ describe('compress', () => {
     });
   });
 
+  test('a source that is slow and ends in an error is not taken for whole', async () => {
+    const source = (async function* () {
+      yield randomBytes(frame);
+      await pause(20);
+      yield randomBytes(frame);
+      await pause(20);
+      throw new RunError('DumpStalled', 'nothing came');
+    })();
+    const chunks: Buffer[] = [];
+    const reading = (async () => {
+      for await (const chunk of compress(source, { algorithm: 'zstd', level: 1 })) chunks.push(chunk);
+    })();
+    await expect(reading).rejects.toMatchObject({ reason: 'DumpStalled' });
+    expect(Buffer.concat(chunks).length).toBeLessThan(2 * frame);
+  });
+
   test('a reader that stops early leaves nothing running', async () => {
     for await (const _chunk of compress(inChunks(randomBytes(3_000_000), block), { algorithm: 'zstd', level: 1 }))
       break;
+  });
+});
+
+describe('inOrder', () => {
+  const numbers = async function* (count: number) {
+    for (let number = 0; number < count; number++) yield number;
+  };
+
+  test.each([0, 1, 2, 3, 4, 20])(
+    'gives the results of %i items in their order, whichever is ready first',
+    async (count) => {
+      const results: number[] = [];
+      for await (const result of inOrder(numbers(count), 3, async (number) => {
+        await pause(number % 3 === 0 ? 5 : 1);
+        return number;
+      }))
+        results.push(result);
+      expect(results).toEqual(Array.from({ length: count }, (_, index) => index));
+    },
+  );
+
+  test('works on so many items at the most', async () => {
+    let [busy, most] = [0, 0];
+    const work = async () => {
+      busy += 1;
+      most = Math.max(most, busy);
+      await pause(2);
+      busy -= 1;
+    };
+    for await (const _done of inOrder(numbers(12), 3, work)) await pause(1);
+    expect(most).toBe(3);
+  });
+
+  test('gives the first failure in its place, and what fails behind it troubles nobody', async () => {
+    const results: number[] = [];
+    const reading = (async () => {
+      for await (const result of inOrder(numbers(6), 4, (number) =>
+        number < 2 ? Promise.resolve(number) : Promise.reject(new Error(`item ${number}`)),
+      ))
+        results.push(result);
+    })();
+    await expect(reading).rejects.toThrow('item 2');
+    expect(results).toEqual([0, 1]);
+    await pause(5);
   });
 });
 

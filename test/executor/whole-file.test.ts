@@ -20,13 +20,13 @@ async function* source(text: string): AsyncGenerator<Buffer> {
   yield Buffer.from(text);
 }
 
-test('a file appears whole and alone', async () => {
+test('attack 40: a file appears whole and alone', async () => {
   expect(await writeWhole(folder, 'a.snap', source('content'))).toBe(7);
   expect(await readdir(folder)).toEqual(['a.snap']);
   expect(await readFile(join(folder, 'a.snap'), 'utf8')).toBe('content');
 });
 
-test('a name that is taken is refused and its file stays', async () => {
+test('attack 40: a name that is taken is refused and its file stays', async () => {
   await writeFile(join(folder, 'a.snap'), 'first');
   await expect(writeWhole(folder, 'a.snap', source('second'))).rejects.toMatchObject({ code: 'EEXIST' });
   expect(await readFile(join(folder, 'a.snap'), 'utf8')).toBe('first');

@@ -50,6 +50,7 @@ const meaningful: Record<string, readonly unknown[]> = {
     'https://10.0.0.7',
   ],
   'spec.encryption.age.recipients[]': recipients,
+  'spec.retention.pin[]': ['20250327T010000Z-1a2b3c4d', '20240229T235959Z-00000000', '19700101T000000Z-ffffffff'],
   'spec.job.resources.requests.cpu': resources.slice(0, 4),
   'spec.job.resources.limits.cpu': resources.slice(0, 4),
   'spec.job.resources.requests.memory': resources.slice(4),

@@ -36,7 +36,7 @@ beforeEach(async () => {
   before = await place.names();
 });
 
-test('a disk that fills up half way', async () => {
+test('F38 a disk that fills up half way', async () => {
   await writeFile(join(volume, 'ballast'), Buffer.alloc(21 * 1_048_576));
   const { code, result, output } = await (await place.pod('job-2', on(2))).run(world.postgres);
   expect(result?.run, output).toMatchObject({ outcome: 'Failed', reason: 'StorageFull' });
@@ -45,7 +45,7 @@ test('a disk that fills up half way', async () => {
   expect(await place.pending()).toBe(0);
 });
 
-test('a volume mounted for reading only', async () => {
+test('F38 a volume mounted for reading only', async () => {
   await run(['mount', '-o', 'remount,ro', volume]);
   const { code, result, output } = await (await place.pod('job-3', on(3))).run(world.postgres);
   await run(['mount', '-o', 'remount,rw', volume]);

@@ -50,38 +50,58 @@ const there = (path: string) =>
 
 describe.each(kinds)('%s', (kind) => {
   test.each<[string, string, Reason, RegExp]>([
-    ['writes nothing and says it went well', 'exit 0', 'DumpEmpty', /not a byte/],
+    ['F24 a dump tool that writes nothing and says it went well', 'exit 0', 'DumpEmpty', /not a byte/],
     [
-      'writes half an archive and says it went well',
+      'F24 a dump tool that writes half an archive and says it went well',
       '"$REAL" "$@" | head -c 20000000; exit 0',
       'DumpFailed',
       /ends before its last block/,
     ],
-    ['leaves out the last byte', '"$REAL" "$@" | head -c -1; exit 0', 'DumpFailed', /ends before its last block/],
-    ['adds a byte', '"$REAL" "$@"; echo', 'DumpFailed', /bytes follow its end/],
-    ['writes text', 'echo "-- PostgreSQL database dump"', 'DumpFailed', /does not begin with PGDMP/],
     [
-      'writes a whole archive and fails',
+      'F24 a dump tool that leaves out the last byte',
+      '"$REAL" "$@" | head -c -1; exit 0',
+      'DumpFailed',
+      /ends before its last block/,
+    ],
+    ['F24 a dump tool that adds a byte', '"$REAL" "$@"; echo', 'DumpFailed', /bytes follow its end/],
+    [
+      'F24 a dump tool that writes text',
+      'echo "-- PostgreSQL database dump"',
+      'DumpFailed',
+      /does not begin with PGDMP/,
+    ],
+    [
+      'F23 a dump tool that writes a whole archive and fails',
       '"$REAL" "$@"; echo "late failure" >&2; exit 1',
       'DumpFailed',
       /exit code 1: late failure/,
     ],
-    ['fails before its first byte', 'echo "no room for me" >&2; exit 3', 'DumpFailed', /exit code 3: no room for me/],
-    ['is killed half way', '"$REAL" "$@" | head -c 20000000; kill -9 $$', 'DumpFailed', /exit code 137/],
-  ])('a tool that %s', async (_what, body, reason, message) => {
+    [
+      'F23 a dump tool that fails before its first byte',
+      'echo "no room for me" >&2; exit 3',
+      'DumpFailed',
+      /exit code 3: no room for me/,
+    ],
+    [
+      'F25 a dump tool that is killed half way',
+      '"$REAL" "$@" | head -c 20000000; kill -9 $$',
+      'DumpFailed',
+      /exit code 137/,
+    ],
+  ])('%s', async (_what, body, reason, message) => {
     const { place, pod } = await placeFor(kind);
     const tools = await brokenDump(pod.root, world.postgres.bin, body);
     await expectFailure(place, await pod.run(world.postgres, tools), reason, message);
   });
 
-  test('the real pg_dump killed with kill -9 while it sends', async () => {
+  test('F25 the real pg_dump killed with kill -9 while it sends', async () => {
     const { place, pod } = await placeFor(kind);
     const body = heldDump(pod.root, 12, `kill -9 $pid; : > ${pod.root}/go`);
     const tools = await brokenDump(pod.root, world.postgres.bin, body);
     await expectFailure(place, await pod.run(world.postgres, tools), 'DumpFailed', /exit code 137/);
   });
 
-  test('a connection that the server ends half way', async () => {
+  test('F23 a connection that the server ends half way', async () => {
     const { place, pod } = await placeFor(kind);
     const tools = await brokenDump(pod.root, world.postgres.bin, heldDump(pod.root, 12, ''));
     const running = pod.run(world.postgres, tools);
@@ -99,7 +119,7 @@ describe.each(kinds)('%s', (kind) => {
     );
   });
 
-  test('a tool that stops sending', async () => {
+  test('F27 a dump tool that stops sending', async () => {
     const { place, pod } = await placeFor(kind, {
       limits: { firstByteSeconds: 60, stallSeconds: 2, deadlineSeconds: 600 },
     });
@@ -107,7 +127,7 @@ describe.each(kinds)('%s', (kind) => {
     await expectFailure(place, await pod.run(world.postgres, tools), 'DumpStalled', /not a byte came for 2 s/);
   });
 
-  test('a tool that starts and never sends, whose container ends with the executor', async () => {
+  test('attack 15: a dump tool that starts and never sends, whose container ends with the executor', async () => {
     const { place, pod } = await placeFor(kind, {
       limits: { firstByteSeconds: 3, stallSeconds: 60, deadlineSeconds: 600 },
     });
@@ -116,7 +136,7 @@ describe.each(kinds)('%s', (kind) => {
   });
 });
 
-test('a dump container that never starts', async () => {
+test('attack 15b: a dump container that never starts', async () => {
   const { place, pod } = await placeFor('s3', {
     limits: { firstByteSeconds: 2, stallSeconds: 60, deadlineSeconds: 600 },
   });
@@ -124,7 +144,7 @@ test('a dump container that never starts', async () => {
   await expectFailure(place, await pod.conclude(pod.backup()), 'DumpStalled', /within 2 s/);
 });
 
-test('a dump container that is killed as a whole, as for too much memory', async () => {
+test('F25, attack 15c: a dump container that is killed as a whole, as for too much memory', async () => {
   const { place, pod } = await placeFor('s3');
   const tools = await brokenDump(pod.root, world.postgres.bin, heldDump(pod.root, 12, ''));
   expect(await pod.prepare().ended).toBe(0);
@@ -181,7 +201,7 @@ test.each([
   await expectFailure(place, ended, 'SecretInvalid', /Secret "orders-db": key "password"/);
 });
 
-test('a dump tool that is older than the server', async () => {
+test('F26 a dump tool that is older than the server', async () => {
   const { place, pod } = await placeFor('directory');
   const tools = await brokenDump(pod.root, world.postgres.bin, 'exit 0');
   await writeFile(join(tools, 'pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 14.9"\n');

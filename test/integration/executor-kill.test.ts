@@ -66,7 +66,7 @@ function placeFor(kind: Kind): Place {
 }
 
 describe.each(kinds)('%s', (kind) => {
-  test('an executor killed half way leaves no snapshot and prunes nothing, and the next run takes its upload back', async () => {
+  test('F33 an executor killed half way leaves no snapshot and prunes nothing, and the next run takes its upload back', async () => {
     const place = placeFor(kind);
     await (await place.pod('job-1', { time: '2026-03-01T01:00:00Z' })).run(world.postgres);
     const before = await place.names();
@@ -88,7 +88,7 @@ describe.each(kinds)('%s', (kind) => {
     expect(await place.names()).toEqual([`${id}.snap`, `${id}.snap.json`]);
   });
 
-  test('an executor told to stop half way ends as canceled and leaves nothing', async () => {
+  test('F42 an executor told to stop half way ends as canceled and leaves nothing', async () => {
     const place = placeFor(kind);
     const { pod, dump, executor } = await halfWay(place, 'job-1');
     executor.kill('SIGTERM');
@@ -101,7 +101,7 @@ describe.each(kinds)('%s', (kind) => {
     expect(await dump.ended).not.toBe(0);
   });
 
-  test('prepare told to stop ends as canceled', async () => {
+  test('F42 prepare told to stop ends as canceled', async () => {
     const place = placeFor(kind);
     const pod = await place.pod('job-1');
     const prepare = pod.prepare();
@@ -126,7 +126,7 @@ describe('S3, at a single request', () => {
   const isManifestPut = ({ method, path }: { method: string; path: string }) =>
     method === 'PUT' && path.split('?')[0]?.endsWith('.snap.json') === true;
 
-  test('killed between data and manifest: data alone is no snapshot, it is not touched, and the next run succeeds', async () => {
+  test('attack 7: killed between data and manifest: data alone is no snapshot, it is not touched, and the next run succeeds', async () => {
     const place = placeFor('s3');
     let executor: Container | undefined;
     proxy.onRequest = (request) => {
@@ -149,7 +149,7 @@ describe('S3, at a single request', () => {
     expect(await place.names()).toEqual(expect.arrayContaining(left));
   });
 
-  test('killed after the manifest: the next pod of the Job finds the commit and dumps nothing', async () => {
+  test('attack 12: killed after the manifest: the next pod of the Job finds the commit and dumps nothing', async () => {
     const place = placeFor('s3');
     let executor: Container | undefined;
     proxy.onAnswer = (request) => {
@@ -166,7 +166,7 @@ describe('S3, at a single request', () => {
   });
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
-    '%s while it prunes: the run has succeeded and says so',
+    'attack 13: %s while it prunes: the run has succeeded and says so',
     async (signal) => {
       const place = placeFor('s3');
       const first = await (await place.pod('job-1', { time: '2026-03-01T01:00:00Z' })).run(world.postgres);
@@ -186,7 +186,7 @@ describe('S3, at a single request', () => {
     },
   );
 
-  test('told to stop while the store does not answer: it still ends, and says why', async () => {
+  test('F42 told to stop while the store does not answer: it still ends, and says why', async () => {
     const place = placeFor('s3');
     let executor: Container | undefined;
     proxy.onRequest = ({ path }) => {
@@ -204,7 +204,7 @@ describe('S3, at a single request', () => {
   });
 });
 
-test('a dump whose executor is gone without a word ends by itself', { timeout: 180_000 }, async () => {
+test('attack 15a: a dump whose executor is gone without a word ends by itself', { timeout: 180_000 }, async () => {
   const place = placeFor('directory');
   const pod = await place.pod('job-1');
   expect(await pod.prepare().ended).toBe(0);

@@ -75,13 +75,13 @@ async function measure(over: Partial<Task>): Promise<number> {
   }
 }
 
-test('zstd and age', { timeout: 600_000 }, async () => {
+test('F43 zstd and age', { timeout: 600_000 }, async () => {
   const recipients = ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p'];
   const peak = await measure({ recipients });
   expect(peak).toBeGreaterThan(50);
   expect(peak).toBeLessThan(limitMebibytes);
 });
 
-test('neither compressed nor encrypted, where the upload is the slowest part', { timeout: 600_000 }, async () => {
+test('F43 neither compressed nor encrypted, where the upload is the slowest part', { timeout: 600_000 }, async () => {
   expect(await measure({ compression: { algorithm: 'none', level: 0 } })).toBeLessThan(limitMebibytes);
 });

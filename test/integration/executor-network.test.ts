@@ -79,28 +79,38 @@ async function expectWhole(key: string, size: number): Promise<void> {
   expect(await storage.pending(place.prefix)).toEqual([]);
 }
 
-describe('an upload goes through although', () => {
+describe('an upload goes through', () => {
   test.each<[string, (request: Request) => boolean, Fault, number]>([
-    ['a part meets an internal error twice', isPart, internalError, 2],
-    ['a part is told to slow down', isPart, { status: 503, body: '<Error><Code>SlowDown</Code></Error>' }, 1],
-    ['the connection of a part breaks', isPart, 'reset', 2],
-    ['the answer to a part is lost', isPart, 'lose-answer', 1],
-    ['the answer to its beginning is lost', ({ path }) => path.endsWith('uploads='), 'lose-answer', 1],
-    ['its completion meets an internal error', isComplete, internalError, 1],
-    ['its completion is answered by an error with status 200', isComplete, { ...internalError, status: 200 }, 1],
-    ['the answer to its completion is lost', isComplete, 'lose-answer', 1],
-    ['the answer to its completion is lost again and again', isComplete, 'lose-answer', 5],
+    ['F30 although a part meets an internal error twice', isPart, internalError, 2],
+    [
+      'F30 although a part is told to slow down',
+      isPart,
+      { status: 503, body: '<Error><Code>SlowDown</Code></Error>' },
+      1,
+    ],
+    ['F30 although the connection of a part breaks', isPart, 'reset', 2],
+    ['F30 although the answer to a part is lost', isPart, 'lose-answer', 1],
+    ['F30 although the answer to its beginning is lost', ({ path }) => path.endsWith('uploads='), 'lose-answer', 1],
+    ['F31 although its completion meets an internal error', isComplete, internalError, 1],
+    [
+      'F31 although its completion is answered by an error with status 200',
+      isComplete,
+      { ...internalError, status: 200 },
+      1,
+    ],
+    ['F32 although the answer to its completion is lost', isComplete, 'lose-answer', 1],
+    ['F32 although the answer to its completion is lost again and again', isComplete, 'lose-answer', 5],
   ])('%s', async (_what, matches, fault, times) => {
     first(matches, fault, times);
     await expectWhole(await put(), large);
   });
 
-  test.each([1, 5])('the answer to a small one is lost %d times', async (times) => {
+  test.each([1, 5])('F32 although the answer to a small one is lost %d times', async (times) => {
     first(isSinglePut, 'lose-answer', times);
     await expectWhole(await put(1000), 1000);
   });
 
-  test('the store knows no conditional writes; a key that is taken is still refused', async () => {
+  test('F39 although the store knows no conditional writes; a key that is taken is still refused', async () => {
     const notImplemented = { status: 501, body: '<Error><Code>NotImplemented</Code></Error>' };
     proxy.onRequest = ({ headers }) => (headers['if-none-match'] === undefined ? 'pass' : notImplemented);
     for (const size of [1000, large]) {
@@ -112,20 +122,30 @@ describe('an upload goes through although', () => {
   });
 });
 
-describe('an upload fails and leaves nothing when', () => {
+describe('an upload fails and leaves nothing', () => {
   test.each<[string, (request: Request) => boolean, Fault, Reason]>([
-    ['a bit of a part is turned on its way', isPart, 'flip', 'DigestMismatch'],
-    ['a part is never taken', isPart, internalError, 'UploadFailed'],
-    ['its completion is never taken', isComplete, internalError, 'UploadFailed'],
+    ['F34 when a bit of a part is turned on its way', isPart, 'flip', 'DigestMismatch'],
+    ['F30 when a part is never taken', isPart, internalError, 'UploadFailed'],
+    ['F31 when its completion is never taken', isComplete, internalError, 'UploadFailed'],
     [
-      'there is no room',
+      'F38 when there is no room',
       isPart,
       { status: 507, body: '<Error><Code>InsufficientStorage</Code></Error>' },
       'StorageFull',
     ],
-    ['a quota is used up', isPart, { status: 403, body: '<Error><Code>QuotaExceeded</Code></Error>' }, 'StorageFull'],
-    ['it is not allowed', isPart, { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' }, 'StorageDenied'],
-    ['its connections always break', isPart, 'reset', 'StorageUnreachable'],
+    [
+      'F38 when a quota is used up',
+      isPart,
+      { status: 403, body: '<Error><Code>QuotaExceeded</Code></Error>' },
+      'StorageFull',
+    ],
+    [
+      'F38 when it is not allowed',
+      isPart,
+      { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' },
+      'StorageDenied',
+    ],
+    ['F30 when its connections always break', isPart, 'reset', 'StorageUnreachable'],
   ])('%s', async (_what, matches, fault, reason) => {
     first(matches, fault, Number.POSITIVE_INFINITY);
     await expect(put()).rejects.toMatchObject({ reason });
@@ -135,7 +155,7 @@ describe('an upload fails and leaves nothing when', () => {
   });
 });
 
-test('an upload whose part is refused fails at once, though its source says nothing more', async () => {
+test('F38 an upload whose part is refused fails at once, though its source says nothing more', async () => {
   first(isPart, { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' }, Number.POSITIVE_INFINITY);
   async function* silent(): AsyncGenerator<Buffer, void, void> {
     yield* content(10_000_000);
@@ -163,14 +183,17 @@ describe('a whole run', () => {
     return join(folder, name);
   };
 
-  test.each([1, 10])('whose manifest is written %d times because the answers are lost has succeeded', async (times) => {
-    first(isManifest, 'lose-answer', times);
-    const { result, output } = await run();
-    expect(result?.run, output).toMatchObject({ outcome: 'Succeeded' });
-    expect(await place.names()).toHaveLength(2);
-  });
+  test.each([1, 10])(
+    'attack 31: whose manifest is written %d times because the answers are lost has succeeded',
+    async (times) => {
+      first(isManifest, 'lose-answer', times);
+      const { result, output } = await run();
+      expect(result?.run, output).toMatchObject({ outcome: 'Succeeded' });
+      expect(await place.names()).toHaveLength(2);
+    },
+  );
 
-  test('whose data is gone when the manifest is written takes the manifest back', async () => {
+  test('attack 7: whose data is gone when the manifest is written takes the manifest back', async () => {
     proxy.onAnswer = async (request) => {
       if (isManifest(request)) await rm(await dataFile());
     };
@@ -179,7 +202,7 @@ describe('a whole run', () => {
     expect(await place.names()).toEqual([]);
   });
 
-  test('whose data is shorter in the store than it was sent writes no manifest', async () => {
+  test('F35 whose data is shorter in the store than it was sent writes no manifest', async () => {
     proxy.onAnswer = async (request) => {
       if (isSinglePut(request) && !isManifest(request)) await truncate(await dataFile(), 100);
     };
@@ -189,7 +212,7 @@ describe('a whole run', () => {
     expect(await place.names()).toEqual([]);
   });
 
-  test('on a node whose clock is far from the store does not begin, and names both times', async () => {
+  test('F40 on a node whose clock is far from the store does not begin, and names both times', async () => {
     proxy.clockOffset = -8 * 60_000;
     const { result, output, code } = await run();
     expect(result?.run, output).toMatchObject({ outcome: 'Failed', reason: 'ConfigInvalid' });
@@ -197,7 +220,7 @@ describe('a whole run', () => {
     expect(code).toBe(10);
   });
 
-  test('during which the clocks part still succeeds and deletes nothing', async () => {
+  test('F40 during which the clocks part still succeeds and deletes nothing', async () => {
     for (const day of [1, 2]) await run(day);
     proxy.onAnswer = (request) => {
       if (isManifest(request)) proxy.clockOffset = -8 * 60_000;
@@ -208,7 +231,7 @@ describe('a whole run', () => {
     expect(await place.names()).toHaveLength(6);
   });
 
-  test('that may not delete has succeeded and says what it could not do', async () => {
+  test('F38 that may not delete has succeeded and says what it could not do', async () => {
     await run();
     const denied = { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' };
     proxy.onRequest = ({ method, path }) => (method === 'DELETE' && !path.includes('uploadId=') ? denied : 'pass');
@@ -222,7 +245,7 @@ describe('a whole run', () => {
     });
   });
 
-  test('whose listing is older than its commit deletes nothing', async () => {
+  test('F40 whose listing is older than its commit deletes nothing', async () => {
     await run();
     let listing: { status: number; body: string } | undefined;
     proxy.onRequest = (request) => {

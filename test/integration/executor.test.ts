@@ -79,7 +79,7 @@ describe.each(kinds)('%s', (kind) => {
     expect(succeeded(result, output).size).toBeGreaterThan(0);
   });
 
-  test('a second pod of a Job that has committed dumps nothing and tells the same facts', async () => {
+  test('attack 12: a second pod of a Job that has committed dumps nothing and tells the same facts', async () => {
     const place = placeFor(kind);
     const first = await (await place.pod('job-1')).run(world.postgres);
     const again = await place.pod('job-1');
@@ -130,7 +130,7 @@ describe.each(kinds)('%s', (kind) => {
   });
 });
 
-test('the dump container sees no storage Secret and the executor no database Secret', async () => {
+test('attack 18: the dump container sees no storage Secret and the executor no database Secret', async () => {
   const place = placeFor('s3');
   const pod = await place.pod('job-1');
   const prepare = pod.prepare();

@@ -79,7 +79,7 @@ const more = (running: Load, count: number) => {
   return eventually(`${count} more requests`, async () => running.done() >= until || undefined);
 };
 
-test('certificates are renewed by two replicas, in time and when their Secret is deleted, and nothing fails', async () => {
+test('F22 certificates are renewed by two replicas, in time and when their Secret is deleted, and nothing fails', async () => {
   // A third of it has to do for a renewal, on a machine that runs other tests beside this one.
   const short = '--certificate-validity=45s';
   const replicas = await Promise.all([serve(short), serve(short)]);
@@ -102,7 +102,7 @@ test('certificates are renewed by two replicas, in time and when their Secret is
   expect([await running.stop(), deleted]).toEqual([[], 2]);
 });
 
-test('replicas are replaced one after the other, and nothing fails', async () => {
+test('F22 replicas are replaced one after the other, and nothing fails', async () => {
   const [first, second] = await Promise.all([serve(), serve()]);
   const balancer = await balance([first, second]);
   await Promise.all([first, second].map(ready));
@@ -135,7 +135,7 @@ async function mount({ cert, key }: CertificatePair, generation: string): Promis
     });
 }
 
-test('a certificate that others keep in files is replaced, and nothing fails', async () => {
+test('F22 a certificate that others keep in files is replaced, and nothing fails', async () => {
   const first = await makeCertificate(['127.0.0.1'], '', new Date());
   const second = await makeCertificate(['127.0.0.1'], first.authorities, new Date());
   await mount(first, 'first');

@@ -198,7 +198,7 @@ describe('with two webhooks', () => {
       expect(bundleOf(await api.get(kind, metadata.name))).toBe(secret.data['ca.crt']);
   });
 
-  test('the configurations applied again change nothing, and a bundle that is taken away comes back', async () => {
+  test('F22 the configurations applied again change nothing, and a bundle that is taken away comes back', async () => {
     for (const configuration of configurations) {
       const where = [configuration.kind, configuration.metadata.name] as const;
       const before = await api.get(...where);
@@ -210,7 +210,7 @@ describe('with two webhooks', () => {
     }
   });
 
-  test('without its Secret the certificate is made anew and admission goes on', async () => {
+  test('F22 without its Secret the certificate is made anew and admission goes on', async () => {
     const before = await fingerprint(webhooks[0].port);
     await api.kubectl(['delete', 'secret', 'dbbackup-webhook-cert', '-n', 'dbbackup-system']);
     await eventually('another certificate', async () => {
@@ -267,7 +267,7 @@ describe('with two webhooks', () => {
       await Promise.all(webhooks.map(({ child }) => child.stop()));
     });
 
-    test('a new object and a changed spec are refused, with a message that names what is missing', async () => {
+    test('F22 a new object and a changed spec are refused, with a message that names what is missing', async () => {
       for (const object of [named('new'), named('stored', { suspend: true })]) {
         const { ok, text } = await api.apply(object);
         expect(ok).toBe(false);
@@ -277,7 +277,7 @@ describe('with two webhooks', () => {
       expect([ok, text]).toEqual([false, expect.stringContaining('failed calling webhook "mutate.dbbackup.io"')]);
     });
 
-    test('an unchanged object is applied again, server-side and client-side', async () => {
+    test('F22, attack 21: an unchanged object is applied again, server-side and client-side', async () => {
       expect(await api.apply(named('stored'))).toMatchObject({ ok: true });
       expect(await api.try(clientSide, named('client-side'))).toMatchObject({
         ok: true,
@@ -285,13 +285,13 @@ describe('with two webhooks', () => {
       });
     });
 
-    test('status goes on', async () => {
+    test('F22 status goes on', async () => {
       const status = JSON.stringify({ status: { observedGeneration: 1, phase: 'Succeeded' } });
       await api.kubectl(['patch', ...where, '--subresource=status', '--type=merge', '-p', status]);
       expect((await api.get(...where))['status']).toMatchObject({ phase: 'Succeeded' });
     });
 
-    test('labels and annotations change, a trigger among them, by every way to change them', async () => {
+    test('F22, attack 21: labels and annotations change, a trigger among them, by every way to change them', async () => {
       await api.kubectl(['label', ...where, 'team=shop']);
       await api.kubectl(['annotate', ...where, 'dbbackup.io/trigger=now']);
       expect(await triggeredBy('stored')).toBeUndefined();
@@ -299,7 +299,7 @@ describe('with two webhooks', () => {
       expect(await api.try(clientSide, named('client-side', {}, { note: 'x' }))).toMatchObject({ ok: true });
     });
 
-    test('deletion works, that of an object with a finalizer too', async () => {
+    test('F22, attack 21: deletion works, that of an object with a finalizer too', async () => {
       await api.kubectl(['delete', ...where]);
       const held = ['dbb', 'client-side', '-n', 'shop'];
       const finalizers = (list: string[]) => JSON.stringify({ metadata: { finalizers: list } });

@@ -1,8 +1,8 @@
 // restore-locate as transcripts: which snapshot it chooses, what it tells, how it quotes.
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { quote, word } from '../../crds/rules/engines/quote.ts';
 import { type LocateOptions, restoreLocate } from '../../plugin/commands/restore-locate.ts';
-import { quote, word } from '../../plugin/restore/quote.ts';
 import { backup, healthy, newest, type Overrides, older, world } from './objects.ts';
 
 async function locate(options: Partial<LocateOptions> = {}, overrides: Overrides = {}): Promise<string> {

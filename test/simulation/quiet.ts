@@ -4,6 +4,7 @@ import { slotOf } from '../../controller/purpose.ts';
 import { effective } from '../../crds/rules/effective.ts';
 import { annotations } from '../../crds/rules/names.ts';
 import { parseSchedule } from '../../crds/rules/schedule.ts';
+import { giveBack } from './ambush.ts';
 import type { World } from './world.ts';
 
 /** The chaos ends: clocks are right, nothing lags, nodes and strangers are back or gone, and what is wrong in a spec is mended. */
@@ -17,7 +18,7 @@ export function calmDown(world: World): void {
   for (const pod of api.all('pods').values()) agenda.in(30_000, () => giveUp(world, pod));
   for (const lease of api.all('leases').values())
     if (lease.spec?.holderIdentity?.startsWith('upgrade-') === true && lease.spec.leaseDurationSeconds === undefined)
-      api.change('leases', lease, 'foreigner', (old) => ({ ...old, spec: { ...old.spec, holderIdentity: '' } }));
+      giveBack(world, lease);
   for (const job of api.all('jobs').values())
     if (job.metadata.ownerReferences === undefined) api.remove('jobs', job, 'user');
   for (const backup of api.all('backups').values())

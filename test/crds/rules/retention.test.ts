@@ -25,40 +25,6 @@ function history(random: Random): RetainedSnapshot[] {
   );
 }
 
-/** Newer, and of two at one time the one with the greater id. */
-const isNewer = (a: RetainedSnapshot, b: RetainedSnapshot): boolean =>
-  a.time.getTime() > b.time.getTime() || (a.time.getTime() === b.time.getTime() && a.id > b.id);
-
-test('for any history each snapshot is kept for exactly the reasons that hold for it', () => {
-  repeatedly(1000, (random) => {
-    const snapshots = history(random);
-    const keepLast = 1 + random.below(6);
-    const keepWithin = `${1 + random.below(40)}${random.pick(['h', 'd', 'w'] as const)}`;
-    const policy = random.pick<RetentionPolicy>([{ keepLast }, { keepWithin }, { keepLast, keepWithin }]);
-    const verdicts = retain(policy, snapshots, now);
-    expect(verdicts.map(({ id }) => id).sort()).toEqual(snapshots.map(({ id }) => id).sort());
-    for (const snapshot of snapshots) {
-      const newer = snapshots.filter((other) => isNewer(other, snapshot)).length;
-      const age = now.getTime() - snapshot.time.getTime();
-      const reasons = [
-        ...(newer === 0 ? ['newest'] : []),
-        ...(policy.keepLast !== undefined && newer < policy.keepLast ? [`keepLast ${policy.keepLast}`] : []),
-        ...(policy.keepWithin !== undefined && age <= durationMilliseconds(policy.keepWithin)
-          ? [`keepWithin ${policy.keepWithin}`]
-          : []),
-      ];
-      expect(verdicts.find(({ id }) => id === snapshot.id)?.keep, snapshot.id).toEqual(reasons);
-    }
-    // Newest first, whatever the order in.
-    const order = verdicts.map(({ id }) => snapshots.find((snapshot) => snapshot.id === id));
-    for (const [index, snapshot] of order.entries()) {
-      const next = order[index + 1];
-      if (snapshot !== undefined && next !== undefined) expect(isNewer(snapshot, next)).toBe(true);
-    }
-    expect(retain(policy, [...snapshots].reverse(), now)).toEqual(verdicts);
-  });
-});
-
 test('for any history the oldest that nothing keeps go first, never the newest, never more than allowed', () => {
   repeatedly(300, (random) => {
     const snapshots = history(random);

@@ -212,7 +212,7 @@ test('everything that is wrong is told at once', () => {
 test('a sentence names field, value, what is wrong and what to do', () => {
   const [found] = errors(withField('spec.retention', {}));
   expect(found === undefined ? '' : sentence(found)).toBe(
-    'spec.retention: keeps nothing; set keepLast, keepWithin or both, for example keepLast: 3',
+    'spec.retention: keeps nothing; set at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly, for example keepLast: 3',
   );
   const [port] = errors(withField('spec.database.port', 0));
   expect(port === undefined ? '' : sentence(port)).toMatch(/^spec\.database\.port: 0: must be >= 1; /);
