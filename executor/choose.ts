@@ -3,6 +3,7 @@ import type { Manifest } from '../crds/rules/manifest.ts';
 import { type Choice, select } from '../crds/rules/selection.ts';
 import { RunError } from './errors.ts';
 import type { Run } from './run.ts';
+import { isOurs } from './stock.ts';
 import type { Storage } from './storage/storage.ts';
 import { lookAt, survey } from './survey.ts';
 
@@ -19,7 +20,10 @@ export async function chooseSnapshot(run: Run, storage: Storage, choice: Choice,
   }
   const { snapshots, broken } = await survey(run, storage);
   for (const { id, why } of broken) run.log.warn({ id, why }, 'a snapshot is passed over');
-  const candidates = snapshots.filter(({ owner }) => owner.namespace === namespace && owner.name === name);
+  const candidates = snapshots
+    .filter(({ owner }) => owner.namespace === namespace && owner.name === name)
+    // Those of a cluster that was adopted are our own.
+    .map((one) => (isOurs(run, one) ? { ...one, owner: { ...one.owner, clusterUid } } : one));
   if (candidates.length === 0 && broken.length === 0)
     throw new NothingStored('SnapshotNotFound', `find a snapshot below "${run.prefix}": there is none`);
   const selection = select(candidates, { choice, clusterUid, target });

@@ -4,15 +4,15 @@ import type { Inventory } from '../crds/rules/contract.ts';
 import type { Listed, ListedSnapshot, ListLine } from '../crds/rules/contract-commands.ts';
 import type { Manifest } from '../crds/rules/manifest.ts';
 import type { Run } from './run.ts';
+import { isOurs } from './stock.ts';
 import { openStorage } from './storage/open.ts';
 import { type Survey, survey } from './survey.ts';
 
 const inventoryLength = 25;
 
-function standing(run: Run, { owner }: Manifest): 'own' | 'foreign' | 'neighbour' {
-  const { clusterUid, namespace, name } = run.task.owner;
-  if (owner.clusterUid !== clusterUid) return 'foreign';
-  return owner.namespace === namespace && owner.name === name ? 'own' : 'neighbour';
+function standing(run: Run, manifest: Manifest): 'own' | 'foreign' | 'neighbour' {
+  if (isOurs(run, manifest)) return 'own';
+  return manifest.owner.clusterUid === run.task.owner.clusterUid ? 'neighbour' : 'foreign';
 }
 
 function lineOf(run: Run, manifest: Manifest): ListedSnapshot {

@@ -36,12 +36,13 @@ function isExpired(run: Run, { notAfter }: RestoreOrder): boolean {
 }
 
 /** A reason to leave the target alone before storage is asked; what is in Git for ever meets a living database at every sync. */
-function reasonToSkip(run: Run, order: RestoreOrder, target: TargetFacts): Skipped | undefined {
+async function reasonToSkip(run: Run, order: RestoreOrder, target: TargetFacts): Promise<Skipped | undefined> {
   if (isExpired(run, order)) return expired(order);
   if (target.contents === 0 || order.ifNotEmpty === 'Overwrite') return undefined;
   const detail = `the target holds ${target.contents} things that a restore would meet`;
-  if (order.ifNotEmpty === 'Fail') throw new RunError('TargetNotEmpty', detail);
-  return skipped('TargetNotEmpty', detail);
+  if (order.ifNotEmpty !== 'Fail') return skipped('TargetNotEmpty', detail);
+  await writeVerdict(run, 'refuse');
+  throw new RunError('TargetNotEmpty', detail);
 }
 
 function checkOrder(run: Run, order: RestoreOrder): void {
@@ -95,7 +96,7 @@ async function restoreInto(
   run: Run,
   storage: Storage,
   order: RestoreOrder,
-  manifest: Manifest,
+  { manifest, target }: { manifest: Manifest; target: TargetFacts },
   ear: Ear,
 ): Promise<Skipped | undefined> {
   const identities = await identitiesFor(run, manifest, order.identity);
@@ -103,7 +104,7 @@ async function restoreInto(
     await checkStored(run, storage, manifest);
     run.log.info({ id: manifest.id }, 'the stored bytes are what was committed');
   }
-  const overwrite = order.ifNotEmpty === 'Overwrite';
+  const overwrite = order.ifNotEmpty === 'Overwrite' && target.contents > 0;
   run.signal.throwIfAborted();
   // Asked again: the digest of a large snapshot takes its time.
   if (isExpired(run, order)) return expired(order);
@@ -120,7 +121,7 @@ async function decide(run: Run, storage: Storage, order: RestoreOrder, ear: Ear)
   const startedAt = performance.now();
   const target = await readTarget(run);
   run.log.info({ ...target }, 'the target answers');
-  const skip = reasonToSkip(run, order, target);
+  const skip = await reasonToSkip(run, order, target);
   if (skip !== undefined) return skip;
   let manifest: Manifest;
   try {
@@ -130,7 +131,7 @@ async function decide(run: Run, storage: Storage, order: RestoreOrder, ear: Ear)
     return skipped('NoSnapshot', error.message);
   }
   checkEngine(run, manifest);
-  const tooLate = await restoreInto(run, storage, order, manifest, ear);
+  const tooLate = await restoreInto(run, storage, order, { manifest, target }, ear);
   if (tooLate !== undefined) return tooLate;
   return {
     outcome: 'Succeeded',

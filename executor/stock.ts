@@ -70,7 +70,7 @@ function owners({ task: { owner, retention } }: Run): Owner[] {
   return [owner.clusterUid, ...(retention.adopt ?? [])].map((clusterUid) => ({ ...owner, clusterUid }));
 }
 
-function isOurs(run: Run, { owner }: Manifest): boolean {
+export function isOurs(run: Run, { owner }: Manifest): boolean {
   return owners(run).some(
     ({ clusterUid, namespace, name }) =>
       owner.clusterUid === clusterUid && owner.namespace === namespace && owner.name === name,

@@ -11,9 +11,9 @@ import type { Storage } from './storage/storage.ts';
 import { NotARecipient } from './stream/decrypt.ts';
 import { checkStored, plain } from './whole.ts';
 
-function check(id: string, step: () => void): void {
+async function check(id: string, step: () => void | Promise<void>): Promise<void> {
   try {
-    step();
+    await step();
   } catch (error) {
     throw new RunError('VerifyFailed', `verify "${id}": ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -27,8 +27,8 @@ async function checkDump(run: Run, storage: Storage, manifest: Manifest, identit
       `verify "${id}": engine ${JSON.stringify(engine)} is unknown: use a newer dbbackup`,
     );
   const marker = engines[engine].endMarker(allDatabases === undefined ? {} : { allDatabases });
-  for await (const chunk of plain(run, storage, manifest, identities)) check(id, () => marker.push(chunk));
-  check(id, () => marker.end());
+  for await (const chunk of plain(run, storage, manifest, identities)) await check(id, () => marker.push(chunk));
+  await check(id, () => marker.end());
 }
 
 /**

@@ -15,7 +15,7 @@ import { isReason, type Reason } from './reasons.ts';
 import type { Choice } from './selection.ts';
 
 /** What the executor decides about the target, as it stands in runFiles.verdict. */
-export type Verdict = 'restore' | 'overwrite' | 'skip';
+export type Verdict = 'restore' | 'overwrite' | 'refuse' | 'skip';
 
 export interface PruneOrder {
   command: 'prune';

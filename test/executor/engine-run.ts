@@ -4,7 +4,9 @@ import { spawn } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { paths, runFiles, type Task } from '../../crds/rules/contract.ts';
+import type { Verdict } from '../../crds/rules/contract-commands.ts';
 import type { Access, DatabaseTask } from '../../crds/rules/engines/engine.ts';
 import { dumpEnvironment } from '../../crds/rules/engines/environment.ts';
 import { dumpScript, restoreScript } from '../../crds/rules/engines/script.ts';
@@ -75,6 +77,25 @@ function contain(script: string, source: Source, env: NodeJS.ProcessEnv = {}): P
   });
 }
 
+const verdicts: Record<string, Verdict> = { Fail: 'refuse', Skip: 'skip', Overwrite: 'overwrite' };
+
+/** What the executor does in a restore's pod: it looks at what the target holds, says what to do, gives the dump, and says that it was all. */
+async function conduct(folder: string, file: string, ifNotEmpty: string, signal: AbortSignal): Promise<void> {
+  let facts = '';
+  while (facts === '' && !signal.aborted) {
+    facts = await readFile(join(folder, runFiles.facts), 'utf8').catch(() => '');
+    await pause(50);
+  }
+  const isEmpty = /^contents=\s*0\s*$/m.test(facts);
+  await writeFile(join(folder, runFiles.verdict), isEmpty ? 'restore' : (verdicts[ifNotEmpty] ?? 'refuse'));
+  const feeder = spawn('sh', ['-c', 'cat "$1" > "$2"', 'feed', file, join(folder, runFiles.fifo)], { stdio: 'ignore' });
+  const stop = () => feeder.kill('SIGKILL');
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  await new Promise((done) => feeder.once('close', done));
+  await writeFile(join(folder, runFiles.complete), '');
+}
+
 export class EngineRuns {
   readonly #pods: Pod[] = [];
   readonly #folders: string[] = [];
@@ -127,17 +148,12 @@ export class EngineRuns {
     await run(['mkfifo', fifo]);
     const file = join(root, 'dump');
     await writeFile(file, dump);
-    const running = contain(restoreScript(engines[source.engine], root), source, { DBBACKUP_IF_NOT_EMPTY: ifNotEmpty });
-    const feeder = spawn('sh', ['-c', 'cat "$1" > "$2"', 'feed', file, fifo], { stdio: 'ignore' });
-    // What the executor does in a pod: a heartbeat that stands still ends the restore.
-    let beat = 0;
-    const heart = setInterval(() => {
-      beat += 1;
-      writeFile(join(root, paths.run, runFiles.heartbeat), String(beat)).catch(() => {});
-    }, 2000);
+    const running = contain(restoreScript(engines[source.engine], root), source);
+    const feeder = new AbortController();
+    const conducting = conduct(join(root, paths.run), file, ifNotEmpty, feeder.signal);
     const ended = await running;
-    clearInterval(heart);
-    feeder.kill('SIGKILL');
+    feeder.abort();
+    await conducting;
     const read = (name: string) => readFile(join(root, paths.run, name), 'utf8').catch(() => '');
     return { ...ended, exit: (await read(runFiles.exit)).trim(), error: await read(runFiles.error) };
   }

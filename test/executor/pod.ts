@@ -14,8 +14,7 @@ import {
   type Task,
 } from '../../crds/rules/contract.ts';
 import { dumpEnvironment } from '../../crds/rules/engines/environment.ts';
-import { restoreScript } from '../../crds/rules/engines/restore-script.ts';
-import { dumpScript } from '../../crds/rules/engines/script.ts';
+import { dumpScript, restoreScript } from '../../crds/rules/engines/script.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
 
 const program = fileURLToPath(new URL('../../executor/main.ts', import.meta.url));

@@ -1,6 +1,6 @@
 // The way back of the stream, at the edges of its blocks and frames: what was packed and sealed opens to what went in, and nothing that was
 // cut, changed, reordered or added comes through.
-import { createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -138,6 +138,34 @@ describe('decrypt', () => {
     const file = await seal(randomBytes(block));
     for (const more of [1, 16, 17, sealed])
       await expect(open(Buffer.concat([file, randomBytes(more)]))).rejects.toMatchObject({ reason: 'DecryptFailed' });
+  });
+
+  test('an empty last block after others, which age never writes, does not open', async () => {
+    const key = Buffer.alloc(32);
+    const nonce = randomBytes(16);
+    const encrypter = new Encrypter();
+    encrypter.addRecipient(recipient);
+    encrypter.addRecipient({
+      wrapFileKey(fileKey: Uint8Array) {
+        key.set(new Uint8Array(hkdfSync('sha256', fileKey, nonce, 'payload', 32)));
+        return [];
+      },
+    });
+    const header = Buffer.from(await encrypter.encrypt(new Uint8Array())).subarray(0, -32);
+    const sealOne = (number: number, last: number, bytes: Buffer): Buffer => {
+      const cipher = createCipheriv('chacha20-poly1305', key, Buffer.from([...Array(10).fill(0), number, last]), {
+        authTagLength: 16,
+      });
+      return Buffer.concat([cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
+    };
+    const first = sealOne(0, 0, randomBytes(block));
+    const good = Buffer.concat([header, nonce, first, sealOne(1, 1, randomBytes(1))]);
+    expect(await open(good)).toHaveLength(block + 1);
+    const bad = Buffer.concat([header, nonce, first, sealOne(1, 1, Buffer.alloc(0))]);
+    await expect(open(bad)).rejects.toMatchObject({
+      reason: 'DecryptFailed',
+      message: expect.stringContaining('empty'),
+    });
   });
 
   test('what is no file of age is refused soon', async () => {

@@ -1,9 +1,10 @@
 // Whole restores into a real database: what was backed up comes back equal, and a target that is not meant is left alone.
+import { readFile } from 'node:fs/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Task } from '../../crds/rules/contract.ts';
 import { reasons } from '../../crds/rules/reasons.ts';
-import { restoreInto, restoreLatest } from '../executor/restore-pod.ts';
+import { into, restoreInto, restoreLatest, startRestore, withIdentity } from '../executor/restore-pod.ts';
 import { contentOf, type Kind, kinds, Place, startWorld, type World } from '../executor/world.ts';
 
 let world: World;
@@ -145,9 +146,12 @@ test('no secret shows in a log, a message, an argument or a variable, of a good 
   const place = placeFor('s3', { recipients: [await identityToRecipient(identity)] });
   await backup(place, 1);
   const outputs: string[] = [];
-  const good = await restoreInto(place, await emptyDatabase(), restoreLatest, {
-    identity: `# created: today\n${identity}\n`,
-  });
+  const pod = await place.pod('restore-good', into(place, await emptyDatabase()));
+  const order = await withIdentity(pod, restoreLatest, `# created: today\n${identity}\n`);
+  const running = await startRestore(pod, world.postgres, order);
+  for (const { child } of [running.executor, running.restore])
+    for (const what of ['environ', 'cmdline']) outputs.push(await readFile(`/proc/${child.pid}/${what}`, 'utf8'));
+  const good = await running.done;
   expect(good.report?.run, good.output).toMatchObject({ outcome: 'Succeeded' });
   outputs.push(good.output);
   const wrong = await restoreInto(place, await emptyDatabase(), restoreLatest, { identity: stranger });

@@ -23,7 +23,7 @@ dump() {
 }
 `;
 
-// What a target holds only the command can tell: it is given DBBACKUP_IF_NOT_EMPTY as it stands.
+// What a target holds only the command knows: to us it is empty.
 const restoreShell = `
 contents() {
   command -v "$DBBACKUP_RESTORE_PROGRAM" > /dev/null || { echo "run \\"$DBBACKUP_RESTORE_PROGRAM\\", the first word of spec.database.restoreCommand: the image has no such program" >&2; return 1; }

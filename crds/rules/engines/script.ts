@@ -3,6 +3,7 @@
 import { paths, runFiles } from '../contract.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Engine } from './engine.ts';
+import { restoreMain } from './restore-script.ts';
 
 /** Seconds between two looks at the executor, and how many looks with one heartbeat mean that it is gone. */
 const lookSeconds = 2;
@@ -62,6 +63,7 @@ watch_executor() {
     if [ "$beat" = "$last" ]; then looks=$((looks + 1)); else looks=0 last=$beat; fi
     if [ -e "$RUN/${runFiles.abort}" ] || [ "$looks" -ge ${deadAfterLooks} ]; then
       echo "the executor has given up or is gone: ending here" >&2
+      : > "$TEMPORARY/gone"
       kill -TERM -1
       sleep 5
       kill -KILL -1
@@ -94,31 +96,6 @@ cat "$TEMPORARY/stderr" >&2
 refuse ${code('DumpFailed')} "the dump tool ended with exit code $code: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
 `;
 
-// DBBACKUP_IF_NOT_EMPTY says what a target that holds something means: Skip ends with 0 and leaves the FIFO alone.
-const restoreMain = `
-[ -p "$RUN/${runFiles.fifo}" ] || refuse ${code('RestoreFailed')} "open $RUN/${runFiles.fifo}: it is not a FIFO"
-trap 'kill -TERM -1; refuse ${code('Canceled')} "the restore was told to stop"' TERM INT
-watch_executor &
-: > "$TEMPORARY/stderr"
-find_authorities
-log_in
-mv "$RUN/${runFiles.facts}.part" "$RUN/${runFiles.facts}"
-found=$(contents 2>> "$TEMPORARY/stderr") || refuse ${code('RestoreFailed')} "count what the target holds: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
-if [ "$found" != 0 ]; then
-  case $DBBACKUP_IF_NOT_EMPTY in
-    Overwrite) clear 2>> "$TEMPORARY/stderr" || refuse ${code('RestoreFailed')} "empty the target: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')" ;;
-    Fail) refuse ${code('TargetNotEmpty')} "the target holds $found things already" ;;
-    *) echo "the target holds $found things already: nothing to restore" && finish 0 TargetNotEmpty ;;
-  esac
-fi
-( restore "$@" ) < "$RUN/${runFiles.fifo}" 2> "$TEMPORARY/stderr" &
-wait $!
-code=$?
-cat "$TEMPORARY/stderr" >&2
-[ "$code" -eq 0 ] && finish 0 -
-refuse ${code('RestoreFailed')} "the restore tool ended with exit code $code: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
-`;
-
 /**
  * The argument of \`sh -c\`; escape with contract.literal before it goes into a pod.
  * @param root what every path is put below: nothing in a pod; outside one a folder whose name needs no quoting
@@ -127,7 +104,7 @@ export function dumpScript(engine: Engine, root = ''): string {
   return `${frame(engine.shell, root)}${dumpMain}`.trim();
 }
 
-/** The same for the container that restores: it reads the dump from the FIFO, and asks \`DBBACKUP_IF_NOT_EMPTY\` (Skip, Fail, Overwrite). */
+/** The same for the container that restores: it reads the dump from the FIFO when the executor has told it to. */
 export function restoreScript(engine: Engine, root = ''): string {
-  return `${frame(`${engine.shell}\n${engine.restoreShell}`, root)}${restoreMain}`.trim();
+  return `${frame(`${engine.shell}\n${engine.restoreShell}`, root)}${restoreMain(code)}`.trim();
 }
