@@ -50,6 +50,17 @@ const meaningful: Record<string, readonly unknown[]> = {
     'https://[fd12::7]:9000',
     'https://10.0.0.7',
   ],
+  'spec.storage.s3.serverSideEncryption': [
+    { algorithm: 'AES256' },
+    { algorithm: 'aws:kms', kmsKeyId: 'alias/backups' },
+  ],
+  'spec.storage.gcs.endpoint': ['https://storage.example', 'http://fake-gcs:4443', 'https://[fd12::7]:4443'],
+  'spec.storage.azure.account': ['mybackups', 'mybackups', 'other'],
+  'spec.storage.azure.endpoint': [
+    'https://mybackups.blob.core.usgovcloudapi.net',
+    'https://blobs.example/mybackups',
+    'http://azurite:10000/mybackups',
+  ],
   'spec.encryption.age.recipients[]': recipients,
   'spec.retention.pin[]': ['20250327T010000Z-1a2b3c4d', '20240229T235959Z-00000000', '19700101T000000Z-ffffffff'],
   'spec.job.resources.requests.cpu': resources.slice(0, 4),
@@ -62,8 +73,17 @@ const meaningful: Record<string, readonly unknown[]> = {
 const alternatives: Record<string, readonly string[]> = {
   'spec.database.auth': ['secretRef', 'jwt', 'tokenSecretKeyRef'],
   'spec.database.tls.ca': ['configMapKeyRef', 'secretKeyRef'],
-  'spec.storage': ['s3', 'pvc'],
-  'spec.storage.s3.auth': ['secretRef', 'default'],
+  'spec.storage': ['s3', 's3', 'gcs', 'azure', 'pvc'],
+  'spec.storage.s3.auth': ['secretRef', 'workloadIdentity', 'default'],
+  'spec.storage.s3.ca': ['configMapKeyRef', 'secretKeyRef'],
+  'spec.storage.gcs.auth': ['serviceAccountKeySecretKeyRef', 'workloadIdentity', 'applicationDefault'],
+  'spec.storage.azure.auth': [
+    'accountKeySecretKeyRef',
+    'connectionStringSecretKeyRef',
+    'sasTokenSecretKeyRef',
+    'managedIdentity',
+    'workloadIdentity',
+  ],
   'spec.encryption': ['age', 'none'],
 };
 const mapKeys = ['team', 'example.com/team', 'a', 'x.y-z_0', 'topology.kubernetes.io/zone'];

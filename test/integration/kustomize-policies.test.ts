@@ -129,7 +129,11 @@ describe('the controller', () => {
     ],
     ['a pod with a token for the API server', volume({ projected: { sources: [token('')] } }), 'no token'],
     ['a pod with a token for anybody else', volume({ projected: { sources: [token('vault')] } }), 'no token'],
-    ['a pod with a Secret among projected things', volume({ projected: { sources: [{ secret: key }] } }), 'no token'],
+    [
+      'a pod with a Secret among projected things',
+      volume({ projected: { sources: [{ secret: { name: key.name } }] } }),
+      'no token',
+    ],
     ['a dump with the token of the store', withTokenInDump(), 'only the executor gets a token'],
     ['a pod with a volume of a driver', volume({ csi: { driver: 'secrets-store.csi.k8s.io' } }), 'no other volumes'],
     ['a pod with a volume of a server', volume({ nfs: { server: 'a', path: '/' } }), 'no other volumes'],
