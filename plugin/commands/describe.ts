@@ -2,7 +2,7 @@
 import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
 import { effective } from '../../crds/rules/effective.ts';
 import { annotations, labels, leaseName } from '../../crds/rules/names.ts';
-import { contentName } from '../content.ts';
+import { contentName, serverName } from '../content.ts';
 import { type Evidence, gather, type Look } from '../evidence.ts';
 import { type Job, jobFinished, jobState, type Lease } from '../objects.ts';
 import { nameOf } from '../options.ts';
@@ -62,7 +62,10 @@ function setup(backup: DatabaseBackup, lease: Look<Lease | undefined>, clock: Cl
   return fields([
     ['Backup', fullName(backup)],
     ['Schedule', spec.schedule === undefined ? 'none' : `${spec.schedule} in ${timeZone}${upcoming}`],
-    ['Database', `${contentName(database)} on ${database.host}:${port} (${database.engine}, ${database.image})`],
+    [
+      'Database',
+      `${contentName(database)} on ${serverName({ ...database, port })} (${database.engine}, ${database.image})`,
+    ],
     ['Storage', storage(backup)],
     ['Encryption', encryption.age === undefined ? 'none' : recipients(encryption.age.recipients.length)],
     [

@@ -14,6 +14,8 @@ export interface Plan {
   engine: EngineName;
   /** The database that the snapshot was taken of; never a default for the target. */
   source: DatabaseTask;
+  /** What the dump is, which decides how it is restored. */
+  dumpFormat: string;
   /** How the engine's stock tools restore it. */
   byHand: ByHand;
   place: Place;
@@ -50,6 +52,7 @@ export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
     snapshot,
     engine: spec.database.engine,
     source,
+    dumpFormat: engines[spec.database.engine].dumpFormat(source),
     byHand,
     place,
     key: snapshot.key,

@@ -15,6 +15,7 @@ function values(plan: Plan): string {
     ['path', plan.path],
     ['status_size', snapshot.details?.storedSize?.toString() ?? ''],
     ['status_sha256', snapshot.details?.sha256 ?? ''],
+    ['format', plan.dumpFormat],
     ['source', `${contentName(plan.source)} on ${plan.source.host}`],
   ];
   return entries.map(([name, value]) => `${name}=${quote(value)}`).join('\n');
@@ -67,6 +68,8 @@ read_manifest() {
   stored_size=$(field storedSize) stored_sha256=$(field storedSha256)
   plain_size=$(field plainSize) plain_sha256=$(field plainSha256)
   compression=$(field compression) encryption=$(field encryption)
+  has=$(field dumpFormat)
+  [ "$has" = "$format" ] || stop "the snapshot is a dump of format $has, and the backup makes $format now" "restore it by the lines in its manifest, $key.json"
   is_number "$stored_size" && is_number "$plain_size" && is_digest "$stored_sha256" && is_digest "$plain_sha256" ||
     stop "the manifest lacks a size or a sha256" "check the key $key.json"
   [ -z "$status_size" ] || [ "$status_size" = "$stored_size" ] || stop "the manifest says $stored_size bytes, the cluster says $status_size" "find out who changed the store"

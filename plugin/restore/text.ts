@@ -1,7 +1,7 @@
 // What `restore-locate` tells a person and, as data, a program: where the snapshot is, what would be lost, what is needed. Pure.
 
 import { word } from '../../crds/rules/engines/quote.ts';
-import { contentName } from '../content.ts';
+import { contentName, serverName } from '../content.ts';
 import { local, size, span, utcAndLocal } from '../output/quantities.ts';
 import { fields } from '../output/table.ts';
 import { type Plan, urlOf } from './plan.ts';
@@ -45,7 +45,7 @@ function facts(plan: Plan, { now, zone }: Reader): string {
     ['Backup', `${plan.namespace}/${plan.backup}`],
     ['Taken', utcAndLocal(snapshot.time, zone)],
     ['Lost', lost(plan, now)],
-    ['Database', `${contentName(source)} on ${source.host}:${source.port} (${plan.engine}${version})`],
+    ['Database', `${contentName(source)} on ${serverName(source)} (${plan.engine}${version})`],
     ['Data', urlOf(plan)],
     ['Manifest', `${urlOf(plan)}.json`],
     ...where(plan),

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { engines } from '../../crds/rules/engines/table.ts';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
@@ -58,7 +59,6 @@ test('an archive is stored with the facts that mongosh tells, and the password i
   );
   expect(`${words.join('\n')}${backup.output}`).not.toContain('canary');
   const login = await readFile(join(folder, 'login'), 'utf8');
-  const { parse } = await import('yaml');
   expect(parse(login)).toEqual({ password });
 });
 

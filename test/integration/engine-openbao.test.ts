@@ -6,7 +6,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
+import { Authority } from '../rig/cluster/certificates.ts';
+import { run } from '../rig/command.ts';
 import { type Openbao, startOpenbao } from '../rig/servers/openbao.ts';
+import { waitFor } from '../wait.ts';
 
 const log = (line: string) => console.error(line);
 const runs = new EngineRuns();
@@ -104,8 +107,6 @@ test('a snapshot by token comes back by hand in a new server, which then has the
   await runs.restoreByHand(backup, env);
   await target.unseal(server.unsealKey).catch(() => {});
   const old = { ...env, BAO_TOKEN: server.rootToken };
-  const { run } = await import('../rig/command.ts');
-  const { waitFor } = await import('../wait.ts');
   let found = '';
   await waitFor('the restored server to answer to the old token', async () => {
     found = await run(['bao', 'kv', 'get', '-field=password', 'kv/orders'], { env: old }).catch(() => '');
@@ -131,7 +132,6 @@ test('a snapshot goes back by the script of a restore', async () => {
   const ended = await runs.restore(into, dump);
   expect(ended.exit, ended.output).toBe('0 -');
   await target.unseal(server.unsealKey).catch(() => {});
-  const { waitFor } = await import('../wait.ts');
   await waitFor(
     'the restored server to be the old one',
     async () => (await clusterOf(target).catch(() => '')) === (await clusterOf(server)),
@@ -192,6 +192,33 @@ test('a token that may not take a snapshot, by the policy that it lacks', async 
     /may not read sys\/storage\/raft\/snapshot: give its policy/,
   );
 });
+
+test('https: the authority and the name are asked', async () => {
+  const authority = await Authority.create(await runs.folder());
+  const { cert, key } = await authority.sign('server', { commonName: 'server', names: ['127.0.0.1'] });
+  const one = await startOpenbao({ log, tls: { certificate: cert, key } });
+  started.push(one);
+  const secret = { name: 'bao-token', keys: { token: 'token' } };
+  const over = (mode: 'require' | 'verify-full', authorities?: string, host = one.host): Partial<Source> => ({
+    database: { host, port: one.port },
+    access: {
+      secret,
+      tls: { mode, ...(authorities === undefined ? {} : { authorities: 'Secret "ca", key "ca.crt"' }) },
+    },
+    ...(authorities === undefined ? {} : { authorities }),
+  });
+  const ours = await readFile(authority.cert, 'utf8');
+  for (const right of [over('require'), over('verify-full', ours)]) {
+    const backup = await runs.backup(byToken(one.rootToken, right));
+    expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
+  }
+  for (const wrong of [over('verify-full'), over('verify-full', ours, 'localhost')])
+    await expectFailure(
+      await runs.backup(byToken(one.rootToken, wrong)),
+      'ConfigInvalid',
+      /spec\.database\.tls: .*x509/,
+    );
+}, 240_000);
 
 test('a server that is sealed', async () => {
   const sealed = await another();

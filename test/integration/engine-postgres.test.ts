@@ -119,13 +119,11 @@ describe('a whole server', () => {
     try {
       const { PGDATABASE: _, ...env } = clientEnv(other, 'postgres');
       await runs.restoreByHand(backup, env);
-      // The superuser of the dump is that of the server now, its password included.
-      const restored = { ...other, password: server.password };
       for (const name of ['orders', 'postgres', "z'w ei"])
-        expect(await contentOf(name, restored)).toBe(await contentOf(name));
-      const roles = `select r.rolname, a.rolpassword, array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) from pg_roles r join pg_authid a on a.oid = r.oid where r.rolname !~ '^pg_' order by 1`;
-      expect(await sqlOf(restored)(roles, 'postgres')).toBe(await sql(roles));
-      await expect(runs.restoreByHand(backup, { ...env, PGPASSWORD: server.password })).rejects.toThrow(/is not empty/);
+        expect(await contentOf(name, other)).toBe(await contentOf(name));
+      const roles = `select r.rolname, a.rolpassword, array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) from pg_roles r join pg_authid a on a.oid = r.oid where r.rolname !~ '^pg_' and r.rolname <> 'postgres' order by 1`;
+      expect(await sqlOf(other)(roles, 'postgres')).toBe(await sql(roles));
+      await expect(runs.restoreByHand(backup, env)).rejects.toThrow(/is not empty/);
     } finally {
       await other.stop();
       await sql('drop table in_postgres');
@@ -133,9 +131,8 @@ describe('a whole server', () => {
     }
   });
 
-  test('whose roles the login may not read is dumped without their passwords, or not at all', async () => {
-    await sql("create role modest login password 'modest' in role pg_read_all_data");
-    await sql('grant select on large object 200001, 200002, 200003 to modest', 'orders').catch(() => {});
+  test('whose roles the login may not read is not dumped', async () => {
+    await sql("create role modest login password 'modest'");
     const keys = { username: 'modest', password: 'modest' };
     await expectFailure(
       await runs.backup(whole({ keys })),

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
+import { Authority } from '../rig/cluster/certificates.ts';
+import { run } from '../rig/command.ts';
+import { freePort } from '../rig/servers/place.ts';
 import { type Redis, startRedis } from '../rig/servers/redis.ts';
 
 const log = (line: string) => console.error(line);
@@ -243,6 +246,47 @@ test('a replica whose server is gone', async () => {
   await expectFailure(await runs.backup(source(replica)), 'DumpFailed', /replica whose link to its master is down/);
 });
 
+test('TLS: the authority is asked, where one is named, and no plain word is spoken', async () => {
+  const folder = await runs.folder();
+  const authority = await Authority.create(join(folder, 'ca'));
+  const { cert, key } = await authority.sign('server', { commonName: 'server', names: ['127.0.0.1'] });
+  await run(['chmod', '-R', 'a+rX', folder]);
+  const port = await freePort();
+  const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', authority.cert];
+  const one = await another({ options: ['--tls-port', String(port), '--tls-auth-clients', 'no', ...files] });
+  const words = 'ConfigMap "cache-ca", key "ca.crt"';
+  const over = (mode: 'require' | 'verify-ca', authorities?: string): Partial<Source> => ({
+    database: { host: one.host, port },
+    access: { ...source(one).access, tls: { mode, ...(authorities === undefined ? {} : { authorities: words }) } },
+    ...(authorities === undefined ? {} : { authorities }),
+  });
+  const ours = await readFile(authority.cert, 'utf8');
+  const others = await readFile((await Authority.create(await runs.folder())).cert, 'utf8');
+  for (const right of [over('require'), over('verify-ca', ours)]) {
+    const backup = await runs.backup(source(one, right));
+    expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
+  }
+  await expectFailure(
+    await runs.backup(source(one, over('verify-ca', others))),
+    'ConfigInvalid',
+    /spec\.database\.tls: .*certificate/,
+  );
+  await expectFailure(
+    await runs.backup(source(one, over('verify-ca', ''))),
+    'SecretInvalid',
+    /ConfigMap "cache-ca", key "ca.crt"/,
+  );
+  // A server that is spoken to in TLS and knows none waits for the end of a line.
+  const plain = { ...over('require'), database: { host: one.host, port: one.port } };
+  await expectFailure(await runs.backup(source(one, plain)), 'DatabaseUnreachable', /no answer within 20 s/);
+  const { tls: _tls, ...open } = over('require').access ?? {};
+  await expectFailure(
+    await runs.backup(source(one, { database: { host: one.host, port }, access: open })),
+    'DatabaseUnreachable',
+    /127\.0\.0\.1/,
+  );
+}, 240_000);
+
 test('a mode of TLS that redis-cli cannot keep', async () => {
   const access = { ...source(server).access, tls: { mode: 'verify-full' } } as const;
   await expectFailure(
@@ -284,7 +328,6 @@ test('a server that is killed while it sends', async () => {
   const body =
     'case "$*" in *--rdb*) "$REAL" "$@" > "$0.fifo" & pid=$!; exec 3< "$0.fifo"; dd bs=65536 count=16 iflag=fullblock <&3 2> /dev/null; : > "$0.half"; while [ ! -e "$0.go" ]; do sleep 0.1; done; cat <&3; wait $pid; exit $? ;; *) exec "$REAL" "$@" ;; esac';
   const tools = await runs.tool('redis-cli', '/usr/bin/redis-cli', body);
-  const { run } = await import('../rig/command.ts');
   await run(['mkfifo', join(tools, 'redis-cli.fifo')]);
   const ended = await runs.backup(source(one, { tools: [tools] }), async () => {
     while (!(await readdir(tools)).includes('redis-cli.half')) await new Promise((done) => setTimeout(done, 50));

@@ -46,7 +46,8 @@ function byHand({ restoreCommand = [] }: { restoreCommand?: string[] }): ByHand 
     checks: [
       `command -v ${quote(program)} > /dev/null || { printf '%s\\n' "restore stopped: the first word of spec.database.restoreCommand is no program here; fix: run this in spec.database.image" >&2; exit 1; }`,
     ],
-    command: `${restoreCommand.map(quote).join(' ')} < "$dump"`,
+    // `command`: a function of the script around it, such as restore, may have the program's name.
+    command: `command ${restoreCommand.map(quote).join(' ')} < "$dump"`,
     target: 'what spec.database.restoreCommand writes to',
     exports: [
       'export DBBACKUP_HOST=... DBBACKUP_PORT=... DBBACKUP_KEYS=...   # what the restore command reads of them',

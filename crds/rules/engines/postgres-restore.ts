@@ -1,14 +1,16 @@
 // The shell that puts a dump of PostgreSQL back.
 
 /**
- * The roles of a pg_dumpall: one that is there already, as the one that restores always is, is no error. They all stand before the first
- * \connect, so that no row can be taken for one.
+ * The roles of a pg_dumpall: one that is there already, as the one that restores always is, is no error, and that one keeps its password, with
+ * which psql has to log in for every database. They all stand before the first \connect, so that no row can be taken for one.
  */
 export const postgresRoles = `
 tolerate_roles() {
+  me=$(psql -XAtqw -v ON_ERROR_STOP=1 -c 'select quote_ident(current_user)' < /dev/null) || return 1
   while IFS= read -r line; do
     case $line in
       'CREATE ROLE '*';') printf 'DO $dbbackup$ BEGIN %s EXCEPTION WHEN duplicate_object THEN NULL; END $dbbackup$;\\n' "$line" ;;
+      "ALTER ROLE $me WITH "*" PASSWORD '"*) printf '%s;\\n' "\${line%% PASSWORD \\'*}" ;;
       *) printf '%s\\n' "$line" ;;
     esac
     case $line in '\\connect '*) break ;; esac
