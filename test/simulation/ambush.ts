@@ -17,6 +17,7 @@ export const deeds = [
   'cancel',
   'delete job',
   'create again',
+  'change the schedule',
 ] as const;
 
 export interface Ambush {
@@ -32,8 +33,13 @@ export interface Ambush {
 export function ambush(random: Random, backup: string): Ambush {
   const deed = random.pick(deeds);
   const before = deed === 'take the lock by force' || deed === 'recreate' || deed === 'delete';
+  const unclaimed = deed === 'change the schedule';
   const late = deed === 'waver' || deed === 'create again';
-  const moment = late ? 'claimed' : random.pick(before ? (['locked', 'claimed'] as const) : moments);
+  const moment = unclaimed
+    ? 'locked'
+    : late
+      ? 'claimed'
+      : random.pick(before ? (['locked', 'claimed'] as const) : moments);
   const milliseconds = random.below(random.pick([100, 100, 2000]));
   return { what: 'ambush', backup, moment, deed, milliseconds };
 }
@@ -78,6 +84,7 @@ function perform(world: World, { backup: name, deed }: Ambush): void {
   const claimed = world.jobsOf(backup).find(({ metadata }) => metadata.uid === backup.status?.run?.jobUID);
   if (deed === 'take the lock by force') takeByForce(world, backup);
   else if (deed === 'waver') waver(world, backup);
+  else if (deed === 'change the schedule') changeSchedule(world, backup);
   else if (deed === 'create again' && claimed !== undefined) createAgain(world, claimed);
   else if (deed === 'delete' || deed === 'recreate') {
     api.remove('backups', backup, 'user');
@@ -119,6 +126,13 @@ export function giveBack(world: World, lease: Lease): void {
         ? { ...old, spec: { ...old.spec, holderIdentity: '' } }
         : old,
     );
+}
+
+/** Windows before the change are neither run nor missed, also one whose Job waits. */
+function changeSchedule(world: World, backup: Backup): void {
+  const { schedule } = backup.spec;
+  if (schedule !== undefined)
+    world.edit(backup, 'spec.schedule', schedule === '1-59/5 * * * *' ? '2-59/5 * * * *' : '1-59/5 * * * *');
 }
 
 /** What a controller that stood still has sent arrives when the run it was for is over, and its Job gone. */

@@ -28,8 +28,8 @@ const isStarted = (job: Job): boolean => job.metadata.annotations?.[annotations.
 export class Invariants {
   /** The first that was broken. */
   broken: Broken | undefined;
-  /** Whether the caps must hold: one controller alone, whose cache is not minutes late. */
-  capsHold = true;
+  /** The caps must hold until this time, in ms: as long as one controller is alone and its cache has not been minutes late. */
+  capsHoldUntil = Number.POSITIVE_INFINITY;
   /** Nobody else writes beside it. */
   oneController = true;
   readonly ledger: Ledger;
@@ -138,7 +138,7 @@ export class Invariants {
   }
 
   private withinCaps(namespace: string): void {
-    if (!this.capsHold) return;
+    if (this.now() > this.capsHoldUntil) return;
     const { maxRunning, maxRunningPerNamespace } = this.settings;
     const running = [...this.api.all('jobs').values()].filter((job) => isStarted(job) && jobEnd(job) === undefined);
     const here = running.filter(({ metadata }) => metadata.namespace === namespace);

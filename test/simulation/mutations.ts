@@ -81,10 +81,10 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     from: 'if (!claimed.includes(job.metadata.uid) && !isOfLaterClaim(draft, job))',
     to: '',
   },
-  'the caps are not kept': {
+  'Jobs that run take no room under the caps': {
     file: 'seats.ts',
-    from: 'if (overall >= this.caps.maxRunning || namespace >= this.caps.maxRunningPerNamespace) return false;',
-    to: '',
+    from: 'const seen = this.caches.running(namespace);',
+    to: 'const seen = { overall: 0, namespace: 0 };',
   },
   'a window of an earlier schedule runs': {
     file: 'steps/waiting.ts',
