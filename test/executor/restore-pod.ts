@@ -62,11 +62,12 @@ export interface Login extends Pick<Database, 'user' | 'password' | 'bin'> {
 }
 
 /** Starts both containers of a restore into a database. Prepare has to have gone well. */
-export async function startRestore(pod: Pod, login: Login, order: RestoreOrder): Promise<Restoring> {
-  const prepare = pod.executor('prepare-restore');
+/** @param main the executor as it was built, in place of its source */
+export async function startRestore(pod: Pod, login: Login, order: RestoreOrder, main?: string): Promise<Restoring> {
+  const prepare = pod.executor('prepare-restore', {}, main);
   if ((await prepare.ended) !== 0) throw new Error(`prepare-restore failed: ${prepare.output()}`);
   const restore = await pod.restore(login, login.args, login.tools);
-  const executor = pod.executor('restore', orderVariable(order));
+  const executor = pod.executor('restore', orderVariable(order), main);
   const done = (async () => {
     await Promise.all([restore.ended, executor.ended]);
     return conclude(pod, executor);
