@@ -32,7 +32,9 @@ export class Racer {
   private readonly proxy: ApiProxy;
   private readonly env: Record<string, string>;
   private program: Program;
-  private doomed = false;
+  /** Deaths that are still to come. */
+  private doomed = 0;
+  private dying = false;
   private dead: Promise<void> = Promise.resolve();
   private ended = false;
 
@@ -62,13 +64,16 @@ export class Racer {
 
   /** The next write is its last; it starts anew at once. */
   doom(): void {
-    this.doomed = true;
+    this.doomed += 1;
   }
 
   /** Kills it now where it had nothing to write. */
   async fulfil(): Promise<void> {
-    if (this.doomed) this.kill();
     await this.dead;
+    while (this.doomed > 0) {
+      this.kill();
+      await this.dead;
+    }
   }
 
   async close(): Promise<void> {
@@ -97,19 +102,22 @@ export class Racer {
   }
 
   private befalls(): Fault | undefined {
-    const fault: Fault | undefined = this.doomed
+    const dies = this.doomed > 0 && !this.dying;
+    const fault: Fault | undefined = dies
       ? this.random.pick<Fault>([{ kind: 'drop' }, { kind: 'lose' }, { kind: 'late', milliseconds: 1500 }])
       : mishap(this.random);
     if (fault === undefined) return undefined;
     this.mishaps.set(fault.kind, (this.mishaps.get(fault.kind) ?? 0) + 1);
-    return this.doomed ? { ...fault, done: () => this.kill() } : fault;
+    return dies ? { ...fault, done: () => this.kill() } : fault;
   }
 
   private kill(): void {
-    if (!this.doomed || this.ended) return;
-    this.doomed = false;
+    if (this.doomed === 0 || this.dying || this.ended) return;
+    this.doomed -= 1;
+    this.dying = true;
     this.kills += 1;
     this.dead = this.program.kill().then(() => {
+      this.dying = false;
       if (!this.ended) this.program = this.start();
     });
   }
