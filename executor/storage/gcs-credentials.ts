@@ -1,7 +1,7 @@
 // Who we are to Google: a service account's key from the Secret, or what the pod's surroundings give (metadata server, workload identity).
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import type { GcsTask, SecretKeyTask } from '../../crds/rules/contract.ts';
-import { codeOf, RunError, reasonOfCode } from '../errors.ts';
+import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { readKey } from '../secret.ts';
 
@@ -71,40 +71,8 @@ async function fromKey(run: Run, from: SecretKeyTask): Promise<Tokens> {
   };
 }
 
-/** The HTTP status that a failed request of the library carries, 0 where it has none. */
-function statusOf(error: unknown): number {
-  if (!(error instanceof Error)) return 0;
-  const { status } = error as { status?: unknown };
-  return typeof status === 'number' ? status : statusOf(error.cause);
-}
-
-function identityError(error: unknown): RunError {
-  const doing = "get a token from the pod's surroundings (application default credentials)";
-  const status = statusOf(error);
-  const code = codeOf(error);
-  const down = status >= 500 || (status === 0 && reasonOfCode(code) === 'StorageUnreachable');
-  const what = status > 0 ? `HTTP ${status}` : code || 'no credentials were found';
-  const fix = 'bind the service account of the Job to one of Google, or name a key with serviceAccountKeySecretKeyRef';
-  return new RunError(down ? 'StorageUnreachable' : 'StorageAuthFailed', `${doing}: ${what}; ${fix}`, { cause: error });
-}
-
-async function fromSurroundings(run: Run): Promise<Tokens> {
-  const { GoogleAuth } = await import('google-auth-library');
-  const auth = new GoogleAuth({ scopes: [scope] });
-  return async (renew) => {
-    try {
-      const client = await auth.getClient();
-      if (renew) client.credentials = {};
-      const { token } = await client.getAccessToken();
-      if (typeof token !== 'string' || token === '') throw new Error('no token came');
-      run.secrets.add(token);
-      return token;
-    } catch (error) {
-      throw identityError(error);
-    }
-  };
-}
-
 export async function gcsTokens(run: Run, { keyFile }: GcsTask): Promise<Tokens> {
-  return keyFile === undefined ? fromSurroundings(run) : fromKey(run, keyFile);
+  if (keyFile !== undefined) return fromKey(run, keyFile);
+  const { surroundingTokens } = await import('./gcs-surroundings.ts');
+  return surroundingTokens(run, scope);
 }

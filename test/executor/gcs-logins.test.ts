@@ -2,10 +2,12 @@
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { GcsTask } from '../../crds/rules/contract.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
 import { openGcs } from '../../executor/storage/gcs.ts';
+import type * as credentials from '../../executor/storage/gcs-credentials.ts';
 import { ObjectLocked, type Storage } from '../../executor/storage/storage.ts';
 import { type Answer, type Playback, type Played, startPlayback } from '../rig/faults/playback.ts';
 import { type BareRun, bareRun } from './bare-run.ts';
@@ -81,6 +83,8 @@ async function federation(answer: Answer): Promise<void> {
     request.path === '/v1/token' ? { headers: { 'content-type': 'application/json' }, ...answer } : store(request);
 }
 
+/** The library asks several times before it believes in a metadata server. */
+const slow = 60_000;
 const token = { status: 200, body: { access_token: 'canary-access-token', expires_in: 3599, token_type: 'Bearer' } };
 
 /** https://cloud.google.com/storage/docs/json_api/v1/status-codes */
@@ -174,7 +178,7 @@ describe('with a key from the Secret', () => {
   });
 });
 
-describe('with the metadata server', () => {
+describe('with the metadata server', { timeout: slow }, () => {
   test.each(refusals)('%s', async (_what, answer, reason, message) => {
     cloud.answer = () => answer;
     metadata(token);
@@ -183,6 +187,25 @@ describe('with the metadata server', () => {
     const asked = cloud.asked.filter(({ path }) => path.startsWith('/upload'));
     expect(asked[0]?.headers['authorization']).toBe('Bearer canary-access-token');
     expect(bare.run.secrets.strike('canary-access-token')).toBe('[secret]');
+  });
+
+  test('a token comes in the bundle of a release too, where the library is a part of its own', async () => {
+    cloud.answer = () => undefined;
+    metadata(token);
+    await open({});
+    const outdir = join(bare.root, 'bundle');
+    // As build.ts bundles the executor.
+    const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+    const options = { bundle: true, splitting: true, platform: 'node', format: 'esm', banner: { js: banner } } as const;
+    await build({
+      ...options,
+      entryPoints: ['executor/storage/gcs-credentials.ts'],
+      outdir,
+      outExtension: { '.js': '.mjs' },
+    });
+    const { gcsTokens } = (await import(join(outdir, 'gcs-credentials.mjs'))) as Pick<typeof credentials, 'gcsTokens'>;
+    const tokens = await gcsTokens(bare.run, { kind: 'gcs', bucket: 'backups' });
+    expect(await tokens(false)).toBe('canary-access-token');
   });
 
   test('no service account', async () => {
@@ -194,7 +217,7 @@ describe('with the metadata server', () => {
   });
 });
 
-describe('with workload identity of another cluster', () => {
+describe('with workload identity of another cluster', { timeout: slow }, () => {
   const begin = async (): Promise<Storage> => open({});
 
   test.each(refusals)('%s', async (_what, answer, reason, message) => {
