@@ -68,16 +68,16 @@ export class Upload {
     return { Bucket: this.#target.bucket, Key: this.#target.key };
   }
 
+  /**
+   * Not abortable, as little as a completion: the store may be done with a request that was given up, and the object would stay. Whoever
+   * calls the run off takes back what came of it.
+   */
   async #whole(body: Buffer, taken: () => Error): Promise<number> {
     const { client } = this.#target;
+    this.#signal.throwIfAborted();
     const input = { ...this.#place, Body: body, Metadata: { [attemptField]: this.#attempt } };
-    const options = { abortSignal: this.#signal };
     try {
-      await createOnly(
-        this.#target,
-        (only) => client.send(new PutObjectCommand({ ...input, ...only }), options),
-        taken,
-      );
+      await createOnly(this.#target, (only) => client.send(new PutObjectCommand({ ...input, ...only })), taken);
     } catch (error) {
       if (!(await this.#arrived())) throw isTaken(error) ? taken() : error;
     }
@@ -141,7 +141,6 @@ export class Upload {
 
   /** Whether the object is there and ours after a write that seems to have failed: its answer may have been lost. */
   async #arrived(): Promise<boolean> {
-    if (this.#signal.aborted) return false;
     const head = await this.#target.client.send(new HeadObjectCommand(this.#place)).catch(() => undefined);
     return head?.ContentLength === this.#bytes && head.Metadata?.[attemptField] === this.#attempt;
   }
