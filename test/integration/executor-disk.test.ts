@@ -1,5 +1,5 @@
 // A volume that is full, or that does not take writes: the run fails with that reason, and what was there before is untouched.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { paths, type Task } from '../../crds/rules/contract.ts';
@@ -52,4 +52,28 @@ test('F38 a volume mounted for reading only', async () => {
   expect(result?.run, output).toMatchObject({ outcome: 'Failed', reason: 'StorageDenied' });
   expect(code).toBe(reasons.StorageDenied.exitCode);
   expect(await place.names()).toEqual(before);
+});
+
+test('F38 a disk that fails when it is told to keep what was written', async () => {
+  await rm(join(volume, 'ballast'), { force: true });
+  const pod = await place.pod('job-4', on(4));
+  const file = join(pod.root, 'break.mjs');
+  // The one error of a disk that many programs have taken for success.
+  const text = `
+import { open } from 'node:fs/promises';
+const handle = await open('/dev/null');
+Object.getPrototypeOf(handle).sync = async () => {
+  throw Object.assign(new Error('broken by the test'), { code: 'EIO' });
+};
+await handle.close();
+`;
+  await writeFile(file, text);
+  expect(await pod.prepare().ended).toBe(0);
+  const dump = await pod.dump(world.postgres);
+  const ended = await pod.conclude(pod.backup({ NODE_OPTIONS: `--import=${file}` }));
+  await dump.ended;
+  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason: 'UploadFailed' });
+  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(/on claim "backups": EIO/);
+  expect(await place.names()).toEqual(before);
+  expect(await place.pending()).toBe(0);
 });

@@ -132,6 +132,25 @@ test('F30 a part that meets an error, a request to slow down, a broken connectio
   for (const requests of sent.values()) expect(new Set(requests.map(({ sha256 }) => sha256)).size).toBe(1);
 });
 
+test.each([
+  ['an object of one piece', mebibyte, ({ method, path }: Request) => method === 'PUT' && path.includes('.snap?x-id=')],
+  ['its completion', part + mebibyte, ({ method, path }: Request) => method === 'POST' && path.includes('uploadId=')],
+])(
+  'F42 a run that is called off when the store has %s, and the executor has not heard of it, leaves nothing',
+  async (_what, size, matches) => {
+    const place = store.place(raw);
+    const callOff = new AbortController();
+    store.proxy.onAnswer = (request) => {
+      if (matches(request)) callOff.abort(new RunError('Canceled', 'called off'));
+    };
+    const bare = await place.run({}, { signal: callOff.signal });
+    const error = await failureOf(place.backup(bare, { bytes: archiveOf(size), exit: '0 -' }));
+    expect(callOff.signal.aborted).toBe(true);
+    expect(error).toMatchObject({ reason: 'Canceled' });
+    await expectNothing(place);
+  },
+);
+
 describe('F35 what a proxy leaves out', () => {
   test.each([
     ['of a part', 2 * part],
