@@ -1,5 +1,7 @@
 // The object fuzzer on a small number of objects; `npm run fuzz` runs as many as wanted. And the fuzzer itself, held to finding what is planted.
 import { expect, test } from 'vitest';
+import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
+import { engines } from '../../crds/rules/engines/table.ts';
 import { validate } from '../../crds/rules/validate.ts';
 import { judge } from '../../plugin/validate/judge.ts';
 import { caseOf } from '../fuzz/cases.ts';
@@ -9,6 +11,7 @@ import { checkObject } from '../fuzz/object-checks.ts';
 import { generated } from '../fuzz/objects.ts';
 import { fuzzObjects } from '../fuzz/run-objects.ts';
 import { shrink } from '../fuzz/shrink.ts';
+import { fields } from '../mutation/mutations.ts';
 import { smallest, withField } from './backup.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? '20250327');
@@ -28,15 +31,24 @@ test('the same seed makes the same objects', () => {
 
 test('every field of the spec is made, and many objects are good', () => {
   const made = new Set<string>();
+  const chosen = new Set<string>();
   let good = 0;
   for (let round = 0; round < 400; round++) {
     const object = generated(roundOf(seed, round));
-    if (validate(object).every(({ severity }) => severity !== 'error')) good++;
+    if (validate(object).every(({ severity }) => severity !== 'error')) {
+      good++;
+      const { database, storage } = (object as unknown as DatabaseBackup).spec;
+      for (const choice of [database.engine, ...Object.keys(storage)]) chosen.add(choice);
+    }
     for (const path of paths(object['spec'], 'spec')) made.add(path);
   }
   expect(good).toBeGreaterThan(100);
+  // Each engine and each store is there in a good one.
+  for (const choice of [...Object.keys(engines), 's3', 'gcs', 'azure', 'pvc']) expect(chosen).toContain(choice);
   const wanted = paths(JSON.parse(JSON.stringify(smallest.spec)), 'spec');
   expect(wanted.filter((path) => !made.has(path))).toEqual([]);
+  const all = fields().map(({ path }) => `spec.${path.replaceAll('[]', '.0')}`);
+  expect(all.filter((path) => !made.has(path))).toEqual([]);
   for (const field of ['pvc.subPath', 's3.endpoint', 's3.auth.secretRef.keys.sessionToken'])
     expect(made).toContain(`spec.storage.${field}`);
   for (const field of [

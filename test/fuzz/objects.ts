@@ -1,7 +1,7 @@
 // DatabaseBackups made from the CRD's schema: every field now and then, values at and around their boundaries. Most are good ones.
 import { schema } from '../../crds/databasebackup.gen.ts';
 import { oneOf, type Random } from './chance.ts';
-import { fitted } from './database.ts';
+import { fittingDatabase, joinStorage } from './databases.ts';
 import { hostileText, schedules } from './hostile.ts';
 import { parsePattern } from './pattern.ts';
 import { sample } from './sample.ts';
@@ -29,6 +29,13 @@ const recipients = [
   'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
   'age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg',
 ];
+const endpoints = [
+  'https://minio.example:9000',
+  'https://s3.eu',
+  'http://store:9000',
+  'https://[fd12::7]:9000',
+  'https://10.0.0.7',
+];
 const resources = ['500m', '1', 2, '0.25', '64Mi', '512Mi', '2Gi', 67_108_864];
 
 /** What the schema alone would seldom hit: values with a meaning beyond their pattern. */
@@ -43,24 +50,10 @@ const meaningful: Record<string, readonly unknown[]> = {
     '--schema=a=b',
     '--no-owner',
   ],
-  'spec.storage.s3.endpoint': [
-    'https://minio.example:9000',
-    'https://s3.eu',
-    'http://store:9000',
-    'https://[fd12::7]:9000',
-    'https://10.0.0.7',
-  ],
-  'spec.storage.s3.serverSideEncryption': [
-    { algorithm: 'AES256' },
-    { algorithm: 'aws:kms', kmsKeyId: 'alias/backups' },
-  ],
-  'spec.storage.gcs.endpoint': ['https://storage.example', 'http://fake-gcs:4443', 'https://[fd12::7]:4443'],
-  'spec.storage.azure.account': ['mybackups', 'mybackups', 'other'],
-  'spec.storage.azure.endpoint': [
-    'https://mybackups.blob.core.usgovcloudapi.net',
-    'https://blobs.example/mybackups',
-    'http://azurite:10000/mybackups',
-  ],
+  'spec.storage.s3.endpoint': endpoints,
+  'spec.storage.gcs.endpoint': endpoints,
+  'spec.storage.azure.account': ['orders', 'orders', 'a0'.repeat(12), 'shop1'],
+  'spec.storage.azure.endpoint': [...endpoints, 'https://store.example:10000/orders'],
   'spec.encryption.age.recipients[]': recipients,
   'spec.retention.pin[]': ['20250327T010000Z-1a2b3c4d', '20240229T235959Z-00000000', '19700101T000000Z-ffffffff'],
   'spec.job.resources.requests.cpu': resources.slice(0, 4),
@@ -73,16 +66,13 @@ const meaningful: Record<string, readonly unknown[]> = {
 const alternatives: Record<string, readonly string[]> = {
   'spec.database.auth': ['secretRef', 'jwt', 'tokenSecretKeyRef'],
   'spec.database.tls.ca': ['configMapKeyRef', 'secretKeyRef'],
-  'spec.storage': ['s3', 's3', 'gcs', 'azure', 'pvc'],
+  'spec.storage': ['s3', 'gcs', 'azure', 'pvc'],
   'spec.storage.s3.auth': ['secretRef', 'workloadIdentity', 'default'],
   'spec.storage.s3.ca': ['configMapKeyRef', 'secretKeyRef'],
   'spec.storage.gcs.auth': ['serviceAccountKeySecretKeyRef', 'workloadIdentity', 'applicationDefault'],
   'spec.storage.azure.auth': [
-    'accountKeySecretKeyRef',
-    'connectionStringSecretKeyRef',
-    'sasTokenSecretKeyRef',
-    'managedIdentity',
-    'workloadIdentity',
+    ...['accountKeySecretKeyRef', 'connectionStringSecretKeyRef', 'sasTokenSecretKeyRef'],
+    ...['managedIdentity', 'workloadIdentity'],
   ],
   'spec.encryption': ['age', 'none'],
 };
@@ -96,12 +86,10 @@ interface Mood extends Random {
 
 export function generated(chance: Random): Record<string, unknown> {
   const random: Mood = { ...chance, wild: chance.chance(0.4) };
-  return {
-    apiVersion: 'dbbackup.io/v1alpha1',
-    kind: 'DatabaseBackup',
-    metadata: metadata(random),
-    spec: fieldOf((schema as SchemaNode).properties?.['spec'] ?? {}, 'spec', random),
-  };
+  const own = metadata(random);
+  const spec = fieldOf((schema as SchemaNode).properties?.['spec'] ?? {}, 'spec', random) as object;
+  if (!random.wild) joinStorage(spec);
+  return { apiVersion: 'dbbackup.io/v1alpha1', kind: 'DatabaseBackup', metadata: own, spec };
 }
 
 function metadata(random: Mood): object {
@@ -163,7 +151,15 @@ function listOf({ minItems = 0, maxItems = 3, items = {} }: SchemaNode, path: st
   return random.wild ? list : [...new Map(list.map((item) => [JSON.stringify(item), item])).values()];
 }
 
+/** What a member of a node's is to be, by the path to it. */
+function memberOf(node: SchemaNode, path: string, member: string, random: Mood): unknown {
+  const inner = member.split('.').reduce<SchemaNode>((at, step) => at.properties?.[step] ?? {}, node);
+  return fieldOf(inner, `${path}.${member}`, random);
+}
+
 function objectOf(node: SchemaNode, path: string, random: Mood): unknown {
+  if (path === 'spec.database' && !random.wild)
+    return fittingDatabase((member) => memberOf(node, path, member, random), random);
   if (typeof node.additionalProperties === 'object') return texts(random, mapKeys);
   const choice = alternatives[path];
   const chosen = choice === undefined ? undefined : random.pick(choice);
@@ -174,8 +170,7 @@ function objectOf(node: SchemaNode, path: string, random: Mood): unknown {
         : random.wild && random.chance(0.05)
       : node.required?.includes(name) === true || random.chance(path === 'spec.retention' ? 0.8 : 0.35);
   const members = Object.entries(node.properties ?? {}).filter(([name]) => present(name));
-  const made = Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
-  return path === 'spec.database' && !(random.wild && random.chance(0.5)) ? fitted(made, random) : made;
+  return Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
 }
 
 /** Mostly few; the greatest number now and then, and one too many or too few seldom. */
@@ -196,7 +191,7 @@ function integer({ minimum = 0, maximum = 2 ** 31 }: SchemaNode, random: Mood): 
 
 function text({ pattern, minLength = 0, maxLength = 40 }: SchemaNode, random: Mood): string {
   const accepted = pattern === undefined ? random.pick(mapValues) : sample(parsePattern(pattern), random);
-  const plain = [...accepted].slice(0, maxLength).join('');
+  const plain = [...accepted].slice(0, maxLength).join('').padEnd(minLength, 'a');
   const over = random.wild ? 1 : 0;
   return oneOf(random, [
     [24, () => plain],

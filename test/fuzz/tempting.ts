@@ -24,6 +24,8 @@ const options = [
     '--lock-wait-timeout=5s',
     '--encoding=UTF8',
   ],
+  ...['--ignore-table=shop.a', '--ignore-table', '--skip-events', '--skip-events=x', '--no-role-passwords'],
+  ...['--exclude-database=a', '--result-file=x', '--defaults-file=x', '--all-databases'],
 ];
 const keys = [
   ...[
@@ -78,6 +80,16 @@ const names = [
 const ports = ['', '', ':9000', ':0', ':00', ':65535', ':65536', ':', ':99999999999999999999', ':080'];
 const buckets = ['backups', '1.2.3.4', '1.2.3', '999.1.1.1', '01.2.3.4', 'a.1', '1a.2.3.4'];
 
+const audiences = [
+  'https://kubernetes.default.svc',
+  'https://kubernetes.default',
+  'openbao',
+  'HTTPS://kubernetes.default',
+];
+const pins = ['20250230T010000Z-1a2b3c4d', '20250327T250000Z-1a2b3c4d', '20240229T235959Z-00000000'];
+const endpoint = (random: Random): string =>
+  `${random.pick(['https', 'http'])}://${endpointHost(random)}${random.pick(ports)}`;
+
 /** Fields by their path, and what to try there. */
 export const tempting: Record<string, (random: Random) => unknown> = {
   'spec.schedule': (random) =>
@@ -87,15 +99,15 @@ export const tempting: Record<string, (random: Random) => unknown> = {
   'spec.database.name': (random) => random.pick(names),
   'spec.database.extraArgs[]': (random) => random.pick(options),
   'spec.storage.s3.bucket': (random) => random.pick(buckets),
+  'spec.database.command[]': (random) =>
+    random.pick(['', '$(DBBACKUP_HOST)', '-c', 'a'.repeat(1025), '漢'.repeat(1024)]),
+  'spec.database.auth.jwt.audience': (random) => random.pick(audiences),
   'spec.storage.s3.endpoint': endpoint,
-  'spec.storage.s3.serverSideEncryption': (random) => ({
-    algorithm: random.pick(['AES256', 'aws:kms', 'aws:fsx']),
-    kmsKeyId: random.pick(['alias/backups', '', 'a b']),
-  }),
-  'spec.storage.gcs.bucket': (random) => random.pick([...buckets, 'a_b', 'a..b', '_a']),
+  'spec.storage.gcs.bucket': (random) => random.pick(buckets),
   'spec.storage.gcs.endpoint': endpoint,
   'spec.storage.azure.endpoint': (random) =>
-    endpoint(random) + random.pick(['', '', '/mybackups', '/other', '/', '/mybackups/', '/MyBackups']),
+    `${endpoint(random)}${random.pick(['', '/', '/orders', '/orders/', '/a'])}`,
+  'spec.retention.pin[]': (random) => random.pick(pins),
   'spec.job.resources.requests.cpu': (random) => random.pick<unknown>([...quantities, 0, 1, -1, 2]),
   'spec.job.resources.limits.cpu': (random) => random.pick<unknown>([...quantities, 0, 1, 2]),
   'spec.job.resources.requests.memory': (random) => random.pick<unknown>([...quantities, 0, 67_108_863, 67_108_864]),
@@ -107,10 +119,6 @@ export const tempting: Record<string, (random: Random) => unknown> = {
   'spec.job.imagePullSecrets': (random) =>
     Array.from({ length: random.below(4) }, () => ({ name: random.pick(['a', 'b', 'c']) })),
 };
-
-function endpoint(random: Random): string {
-  return `${random.pick(['https', 'http'])}://${endpointHost(random)}${random.pick(ports)}`;
-}
 
 function texts(random: Random): object {
   return Object.fromEntries(

@@ -1,11 +1,13 @@
 // Every field of a DatabaseBackup's spec, as the schema has it, changed to other valid values: its bounds, each word, absent, and what the fuzzer makes.
 import { type DatabaseBackupSpec, schema } from '../../crds/databasebackup.gen.ts';
+import { engines } from '../../crds/rules/engines/table.ts';
 import { canonical } from '../../crds/rules/names.ts';
 import { parseSchedule } from '../../crds/rules/schedule.ts';
 import { validate } from '../../crds/rules/validate.ts';
 import { roundOf } from '../fuzz/chance.ts';
 import { generated, type SchemaNode } from '../fuzz/objects.ts';
-import { full } from './bases.ts';
+import { full, lean } from './bases.ts';
+import { others } from './others.ts';
 
 export interface Field {
   /** From spec on, dots between; [] is the first item of a list. */
@@ -20,23 +22,29 @@ export interface Mutation {
   spec: DatabaseBackupSpec;
 }
 
+const keyRef = { name: 'other', key: 'other-key' };
+const authorities = [{ secretKeyRef: keyRef }, { configMapKeyRef: keyRef }];
+
 /** Of these one member is set at a time: they change together. */
 export const unions: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
+  'database.tls.ca': authorities,
   storage: [
     { pvc: { claimName: 'other' } },
     { s3: { bucket: 'others', region: 'eu', auth: { secretRef: { name: 's3' } } } },
     { s3: { bucket: 'others', region: 'eu', auth: { default: {} } } },
+    { gcs: { bucket: 'others', auth: { applicationDefault: {} } } },
+    { azure: { container: 'others', account: 'others', auth: { managedIdentity: {} } } },
   ],
-  'database.auth': [
-    { secretRef: { name: 'other' } },
-    { jwt: { role: 'other' } },
-    { tokenSecretKeyRef: { name: 'other', key: 'token' } },
+  'storage.s3.auth': [{ default: {} }, { secretRef: { name: 'other' } }, { workloadIdentity: {} }],
+  'storage.s3.ca': authorities,
+  'storage.gcs.auth': [{ serviceAccountKeySecretKeyRef: keyRef }, { workloadIdentity: {} }, { applicationDefault: {} }],
+  'storage.azure.auth': [
+    { accountKeySecretKeyRef: keyRef },
+    { connectionStringSecretKeyRef: keyRef },
+    { sasTokenSecretKeyRef: keyRef },
+    { managedIdentity: {} },
+    { workloadIdentity: {} },
   ],
-  'database.tls.ca': [
-    { configMapKeyRef: { name: 'other', key: 'ca.crt' } },
-    { secretKeyRef: { name: 'other', key: 'ca.crt' } },
-  ],
-  'storage.s3.auth': [{ default: {} }, { secretRef: { name: 'other' } }],
   encryption: [
     { none: {} },
     { age: { recipients: ['age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg'] } },
@@ -80,6 +88,8 @@ function withValue(spec: DatabaseBackupSpec, path: string, value: unknown): Data
   return copy;
 }
 
+type Database = DatabaseBackupSpec['database'];
+
 let random: Map<string, unknown[]> | undefined;
 
 /** What the fuzzer's objects have at each field, in the order of their making. */
@@ -102,46 +112,70 @@ const isRefused = ({ node }: Field, value: unknown): boolean =>
 /** Values that every field of its kind should be tried with. */
 export function bounds({ path, node }: Field): unknown[] {
   if (unions[path] !== undefined) return [...unions[path]];
-  if (node.type === 'boolean') return node.enum === undefined ? [true, false] : [...node.enum];
+  if (node.type === 'boolean') return node.enum ?? [true, false];
   return [...(node.enum ?? []), ...[node.minimum, node.maximum].filter((bound) => bound !== undefined)];
 }
 
 const isScalar = ({ type, items, additionalProperties, properties }: SchemaNode): boolean =>
   type !== 'object' || items !== undefined || typeof additionalProperties === 'object' || properties === undefined;
 
+/** The whole database as each engine has it, with the cluster that it has. */
+function databases(base: DatabaseBackupSpec, pool: Map<string, unknown[]>): unknown[] {
+  const { cluster } = base.database;
+  const known = (pool.get('database') ?? []) as Database[];
+  return Object.keys(engines).flatMap((engine) => {
+    const fits = (database: Database): boolean =>
+      database.engine === engine && database.cluster === undefined && isValid({ ...base, database }, 'any');
+    const found = known.find(fits);
+    return found === undefined ? [] : [cluster === undefined ? found : { ...found, cluster }];
+  });
+}
+
+/** Valid changes of one field of a base, every bound among them. */
+function changes(base: DatabaseBackupSpec, name: string, most: number, from: Date, field: Field): Mutation[] {
+  random ??= fuzzed();
+  const { path, node } = field;
+  const made: Mutation[] = [];
+  const seen = new Set([canonical(base)]);
+  const attempt = (value: unknown): boolean => {
+    const spec = isRefused(field, value) ? undefined : withValue(base, path, value);
+    if (spec === undefined || seen.has(canonical(spec)) || !isValid(spec, name, from)) return false;
+    seen.add(canonical(spec));
+    made.push({ path, to: value === undefined ? 'absent' : JSON.stringify(value).slice(0, 60), spec });
+    return true;
+  };
+  for (const value of [undefined, ...(at(base, path) === undefined ? [at(full, path)] : []), ...bounds(field)])
+    attempt(value);
+  if (path === 'database' && base === lean) for (const value of databases(base, random)) attempt(value);
+  if (!isScalar(node)) return made;
+  let left = most;
+  for (const value of random.get(path) ?? []) if (left > 0 && attempt(value)) left -= 1;
+  return made;
+}
+
+const holds = (specs: readonly DatabaseBackupSpec[], path: string): boolean =>
+  specs.some((spec) => at(spec, path) !== undefined);
+
 /**
- * Valid changes of one field of a spec, every bound among them.
+ * Valid changes of one field of a spec, every bound among them. To those of `lean` belong those of the fields that neither of the two
+ * bases holds, each on the first of `others` that does: they are changed once, since on a real API server each takes a run of seconds.
  * @param most values of the fuzzer's for each field
  */
 export function mutations(base: DatabaseBackupSpec, name: string, most: number, from: Date): Mutation[] {
-  random ??= fuzzed();
-  const pool = random;
   return fields()
     .filter(({ path }) => path !== immutable)
     .flatMap((field) => {
-      const { path, node } = field;
-      const made: Mutation[] = [];
-      const seen = new Set([canonical(base)]);
-      const attempt = (value: unknown): boolean => {
-        const spec = isRefused(field, value) ? undefined : withValue(base, path, value);
-        if (spec === undefined || seen.has(canonical(spec)) || !isValid(spec, name, from)) return false;
-        seen.add(canonical(spec));
-        made.push({ path, to: value === undefined ? 'absent' : JSON.stringify(value).slice(0, 60), spec });
-        return true;
-      };
-      for (const value of [undefined, ...(at(base, path) === undefined ? [at(full, path)] : []), ...bounds(field)])
-        attempt(value);
-      if (!isScalar(node)) return made;
-      let left = most;
-      for (const value of pool.get(path) ?? []) if (left > 0 && attempt(value)) left -= 1;
-      return made;
+      if (holds([full, lean], field.path)) return changes(base, name, most, from, field);
+      const other = base === lean ? others.find((spec) => holds([spec], field.path)) : undefined;
+      return other === undefined ? [] : changes(other, name, most, from, field);
     });
 }
 
 /** Not in YAML, which is what is applied. */
 const unwritable = /[\x80-\x9f\ufffe\uffff]/;
 
-function isValid(spec: DatabaseBackupSpec, name: string, from: Date): boolean {
+/** @param from absent: whenever its windows come */
+function isValid(spec: DatabaseBackupSpec, name: string, from?: Date): boolean {
   if (unwritable.test(canonical(spec))) return false;
   const object = {
     apiVersion: 'dbbackup.io/v1alpha1' as const,
@@ -150,7 +184,7 @@ function isValid(spec: DatabaseBackupSpec, name: string, from: Date): boolean {
     spec,
   };
   if (validate(object).some(({ severity }) => severity === 'error')) return false;
-  if (spec.schedule === undefined) return true;
+  if (spec.schedule === undefined || from === undefined) return true;
   const next = parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${name}/${name}`).next(from.getTime());
   return next === undefined || next - from.getTime() > awayMilliseconds;
 }

@@ -3,6 +3,7 @@
 import type { Backup } from '../../controller/objects.ts';
 import type { DatabaseBackupSpec } from '../../crds/databasebackup.gen.ts';
 import { decodeTask, literal, type Task } from '../../crds/rules/contract.ts';
+import type { Engine } from '../../crds/rules/engines/engine.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
 import { canonical } from '../../crds/rules/names.ts';
 import { at } from './mutations.ts';
@@ -18,9 +19,9 @@ interface Container {
 interface Volume {
   name: string;
   secret?: { secretName: string; items?: { key: string }[] };
-  configMap?: { name: string; items: { key: string }[] };
-  projected?: { sources: { serviceAccountToken: { audience: string } }[] };
+  configMap?: { name: string; items?: { key: string }[] };
   persistentVolumeClaim?: { claimName: string };
+  projected?: { sources: { serviceAccountToken?: { audience?: string } }[] };
 }
 
 /** The parts of a Job that a spec shows in, as the API server has it. */
@@ -46,6 +47,7 @@ interface Seen {
   pod: WholeJob['spec']['template']['spec'];
   task: Task;
   dump: Container;
+  executor: Container;
   backup: Backup;
 }
 
@@ -59,26 +61,13 @@ interface Shown {
 
 const inTask = (path: string, absent?: unknown): Shown => ({ of: ({ task }) => at(task, path), absent });
 const inPod = (path: string, absent?: unknown): Shown => ({ of: ({ pod }) => at(pod, path), absent });
-type Absent = string | ((spec: DatabaseBackupSpec) => string);
-const variable = (name: string, absent: Absent): Shown => ({
-  of: ({ dump }) => dump.env?.find((one) => one.name === name)?.value,
+const variableOf = ({ env = [] }: Container, name: string): string | undefined =>
+  env.find((one) => one.name === name)?.value;
+const variable = (name: string, absent: Shown['absent']): Shown => ({
+  of: ({ dump }) => variableOf(dump, name),
   absent,
 });
-/** @param token whether a Secret that holds a token is meant, or none that does; absent: any */
-const secretOf = (volume: string, token?: boolean): Shown => ({
-  of: ({ pod, dump }) => {
-    const key = dump.env?.find(({ name }) => name === 'DBBACKUP_TOKEN_KEY')?.value ?? '';
-    if (token !== undefined && token !== (key !== '')) return undefined;
-    return pod.volumes.find(({ name }) => name === volume)?.secret?.secretName;
-  },
-});
-/** The key of a Secret where none is said: none without a Secret, or where its files have the keys' names. */
-const keyOf =
-  (what: string) =>
-  ({ database: { auth, engine } }: DatabaseBackupSpec): string =>
-    auth?.secretRef === undefined ? '' : (engines[engine].secretKeys[what as never] ?? '');
-const authorities = ({ volumes }: Seen['pod']): Volume | undefined =>
-  volumes.find(({ name }) => name === 'database-ca');
+const volumeOf = ({ pod }: Seen, name: string): Volume | undefined => pod.volumes.find((one) => one.name === name);
 /** The API server may write a quantity another way. */
 const amount = (text: unknown): number | undefined => {
   if (text === undefined) return undefined;
@@ -100,9 +89,9 @@ const resource = (kind: 'requests' | 'limits', of: 'cpu' | 'memory', absent?: st
   as: amount,
   absent: amount(absent),
 });
-/** Labels and annotations of the pod that are not the product's, the Job controller's or switches of a mesh. */
+/** Labels and annotations of the pod that are not the product's, the Job controller's or switches of a mesh or of a cloud's webhook. */
 const ours =
-  /^(dbbackup\.io|batch\.kubernetes\.io)\/|^(app\.kubernetes\.io\/managed-by|controller-uid|job-name|.*\/inject)$/;
+  /^(dbbackup\.io|batch\.kubernetes\.io|azure\.workload\.identity)\/|^(app\.kubernetes\.io\/managed-by|controller-uid|job-name|.*\/inject|eks\.amazonaws\.com\/skip-containers)$/;
 const theirs = (texts: Record<string, string> = {}): Record<string, string> =>
   Object.fromEntries(Object.entries(texts).filter(([key]) => !ours.test(key)));
 /** What the API server keeps of a value: nothing of what is empty. */
@@ -120,6 +109,68 @@ const followed = (part: 'suspended' | 'zone' | 'schedule', absent: unknown): Sho
   },
   absent,
 });
+type Kind = Task['storage']['kind'];
+const inStore = (kind: Kind, path: string, absent?: Shown['absent']): Shown => ({
+  of: ({ task }) => (task.storage.kind === kind ? at(task.storage, path) : undefined),
+  absent,
+});
+const storeSecret = (kind: Kind): Shown => ({
+  of: (seen) => (seen.task.storage.kind === kind ? volumeOf(seen, 'storage')?.secret?.secretName : undefined),
+});
+/** One of the ways into an Azure account, of which the task names one. */
+const inAzure = (kind: string, path: string): Shown => ({
+  of: ({ task }) => (at(task, 'storage.auth.kind') === kind ? at(task, `storage.auth.${path}`) : undefined),
+});
+const azureSecret = (field: string, kind: string): Record<string, Shown> => ({
+  [`storage.azure.auth.${field}.name`]: {
+    // The volume holds what the task speaks of.
+    of: (seen) => {
+      const [told, mounted] = [inAzure(kind, 'secretKey.secret').of(seen), storeSecret('azure').of(seen)];
+      return told === undefined || told === mounted ? told : [told, mounted];
+    },
+  },
+  [`storage.azure.auth.${field}.key`]: inAzure(kind, 'secretKey.key'),
+});
+/** Certificate authorities, of which one key is mounted. */
+const authorities = (path: string, volume: string): Record<string, Shown> => ({
+  [`${path}.configMapKeyRef.name`]: { of: (seen) => volumeOf(seen, volume)?.configMap?.name },
+  [`${path}.configMapKeyRef.key`]: { of: (seen) => volumeOf(seen, volume)?.configMap?.items?.[0]?.key },
+  [`${path}.secretKeyRef.name`]: { of: (seen) => volumeOf(seen, volume)?.secret?.secretName },
+  [`${path}.secretKeyRef.key`]: { of: (seen) => volumeOf(seen, volume)?.secret?.items?.[0]?.key },
+});
+/** The Secret of the database's login, where it holds a token or where it does not. */
+const login = (isToken: boolean): Shown => ({
+  of: (seen) =>
+    (variableOf(seen.dump, 'DBBACKUP_TOKEN_KEY') !== '') === isToken
+      ? volumeOf(seen, 'database')?.secret?.secretName
+      : undefined,
+});
+const loginKey = (name: 'username' | 'password'): Shown =>
+  variable(`DBBACKUP_${name.toUpperCase()}_KEY`, ({ database: { engine, auth } }: DatabaseBackupSpec) =>
+    auth?.secretRef === undefined ? '' : ((engines[engine] as Engine).secretKeys[name] ?? ''),
+  );
+/** What only a login by a token of the service account has, and is set by default. */
+const ofJwt =
+  (value: string, otherwise?: string) =>
+  ({ database: { auth } }: DatabaseBackupSpec) =>
+    auth?.jwt === undefined ? otherwise : value;
+/** What the manifest hands to the dump: the command, or arguments of the engine's own tool. */
+const handed = (isCommand: boolean, absent?: string[]): Shown => ({
+  of: ({ dump, task }) => ((task.engine === 'command') === isCommand ? dump.command?.slice(4) : absent),
+  as: (list: string[]) => list.map(literal),
+  absent,
+});
+/** Without a key Google's libraries find what the pod or its node is given: the Job is the same. */
+const keyless: Shown = {
+  of: (seen) =>
+    seen.task.storage.kind === 'gcs' &&
+    seen.task.storage.keyFile === undefined &&
+    volumeOf(seen, 'storage') === undefined
+      ? {}
+      : undefined,
+  absent: ({ storage: { gcs } }: DatabaseBackupSpec) =>
+    gcs === undefined || gcs.auth.serviceAccountKeySecretKeyRef !== undefined ? undefined : {},
+};
 /** Acts at another time than a run's start: it is in the digest of the spec, and tests of decisions hold what it does. */
 const later: Shown = { of: () => undefined, as: () => undefined };
 
@@ -136,59 +187,84 @@ export const shows: Readonly<Record<string, Shown>> = {
   'database.image': { of: ({ dump, task }) => (dump.image === task.image ? dump.image : [dump.image, task.image]) },
   'database.cluster': inTask('cluster', 'stock-db'),
   'database.host': inTask('database.host'),
-  'database.port': inTask('database.port', (spec: DatabaseBackupSpec) => engines[spec.database.engine].defaultPort),
+  'database.port': inTask(
+    'database.port',
+    ({ database: { engine } }: DatabaseBackupSpec) => engines[engine].defaultPort,
+  ),
   'database.name': inTask('database.name'),
   'database.allDatabases': inTask('database.allDatabases'),
-  'database.extraArgs': {
-    of: ({ dump, task }) => (task.engine === 'command' ? [] : dump.command?.slice(4)),
-    as: (list: string[]) => list.map(literal),
-    absent: [],
-  },
-  'database.command': {
-    of: ({ dump, task }) => (task.engine === 'command' ? dump.command?.slice(4) : undefined),
-    as: (list: string[]) => list.map(literal),
-  },
+  'database.extraArgs': handed(false, []),
+  'database.command': handed(true),
   'database.restoreCommand': inTask('database.restoreCommand'),
   'database.tls.mode': variable('DBBACKUP_TLS_MODE', ''),
-  'database.tls.ca.configMapKeyRef.name': { of: ({ pod }) => authorities(pod)?.configMap?.name },
-  'database.tls.ca.configMapKeyRef.key': { of: ({ pod }) => authorities(pod)?.configMap?.items[0]?.key },
-  'database.tls.ca.secretKeyRef.name': { of: ({ pod }) => authorities(pod)?.secret?.secretName },
-  'database.tls.ca.secretKeyRef.key': { of: ({ pod }) => authorities(pod)?.secret?.items?.[0]?.key },
-  'database.auth.secretRef.name': secretOf('database', false),
-  'database.auth.secretRef.keys.username': variable('DBBACKUP_USERNAME_KEY', keyOf('username')),
-  'database.auth.secretRef.keys.password': variable('DBBACKUP_PASSWORD_KEY', keyOf('password')),
+  ...authorities('database.tls.ca', 'database-ca'),
+  'database.auth.secretRef.name': login(false),
+  'database.auth.secretRef.keys.username': loginKey('username'),
+  'database.auth.secretRef.keys.password': loginKey('password'),
   'database.auth.jwt.role': variable('DBBACKUP_JWT_ROLE', ''),
-  'database.auth.jwt.mount': variable('DBBACKUP_JWT_MOUNT', ({ database }) => (database.auth?.jwt ? 'jwt' : '')),
+  'database.auth.jwt.mount': variable('DBBACKUP_JWT_MOUNT', ofJwt('jwt', '')),
   'database.auth.jwt.audience': {
-    of: ({ pod }) =>
-      pod.volumes.find(({ name }) => name === 'database-token')?.projected?.sources[0]?.serviceAccountToken.audience,
-    absent: ({ database }: DatabaseBackupSpec) => (database.auth?.jwt ? 'openbao' : undefined),
+    of: (seen) => volumeOf(seen, 'database-token')?.projected?.sources[0]?.serviceAccountToken?.audience,
+    absent: ofJwt('openbao'),
   },
-  'database.auth.tokenSecretKeyRef.name': secretOf('database', true),
+  'database.auth.tokenSecretKeyRef.name': login(true),
   'database.auth.tokenSecretKeyRef.key': variable('DBBACKUP_TOKEN_KEY', ''),
   'storage.pathPrefix': inTask('pathPrefix'),
-  'storage.s3.bucket': inTask('storage.bucket'),
-  'storage.s3.region': inTask('storage.region'),
-  'storage.s3.endpoint': inTask('storage.endpoint'),
-  'storage.s3.forcePathStyle': inTask('storage.forcePathStyle', false),
+  'storage.s3.bucket': inStore('s3', 'bucket'),
+  'storage.s3.region': inStore('s3', 'region'),
+  'storage.s3.endpoint': inStore('s3', 'endpoint'),
+  'storage.s3.forcePathStyle': inStore('s3', 'forcePathStyle', false),
   // It allows an endpoint, which shows.
   'storage.s3.insecure': later,
-  'storage.s3.auth.secretRef.name': secretOf('storage'),
-  'storage.s3.auth.secretRef.keys.accessKeyId': inTask('storage.secret.accessKeyId', 'AWS_ACCESS_KEY_ID'),
-  'storage.s3.auth.secretRef.keys.secretAccessKey': inTask('storage.secret.secretAccessKey', 'AWS_SECRET_ACCESS_KEY'),
-  'storage.s3.auth.secretRef.keys.sessionToken': inTask('storage.secret.sessionToken', 'AWS_SESSION_TOKEN'),
+  ...authorities('storage.s3.ca', 'storage-ca'),
+  'storage.s3.checksums': inStore('s3', 'checksums', ({ storage: { s3 } }: DatabaseBackupSpec) =>
+    s3?.endpoint === undefined ? 'auto' : 'required',
+  ),
+  'storage.s3.storageClass': inStore('s3', 'storageClass'),
+  'storage.s3.serverSideEncryption.algorithm': inStore('s3', 'serverSideEncryption.algorithm'),
+  'storage.s3.serverSideEncryption.kmsKeyId': inStore('s3', 'serverSideEncryption.kmsKeyId'),
+  'storage.s3.objectLock.mode': inStore('s3', 'objectLock.mode'),
+  'storage.s3.objectLock.days': inStore('s3', 'objectLock.days'),
+  'storage.s3.auth.secretRef.name': storeSecret('s3'),
+  'storage.s3.auth.secretRef.keys.accessKeyId': inStore('s3', 'secret.accessKeyId', 'AWS_ACCESS_KEY_ID'),
+  'storage.s3.auth.secretRef.keys.secretAccessKey': inStore('s3', 'secret.secretAccessKey', 'AWS_SECRET_ACCESS_KEY'),
+  'storage.s3.auth.secretRef.keys.sessionToken': inStore('s3', 'secret.sessionToken', 'AWS_SESSION_TOKEN'),
+  'storage.s3.auth.workloadIdentity.roleArn': {
+    of: ({ task, executor }) => {
+      const told = at(task, 'storage.roleArn');
+      return told === variableOf(executor, 'AWS_ROLE_ARN') ? told : [told, variableOf(executor, 'AWS_ROLE_ARN')];
+    },
+  },
   'storage.s3.auth.default': {
-    of: ({ task, pod }) =>
-      at(task, 'storage.kind') === 's3' &&
-      at(task, 'storage.secret') === undefined &&
-      !pod.volumes.some(({ name }) => name === 'storage')
+    of: (seen) =>
+      seen.task.storage.kind === 's3' &&
+      seen.task.storage.secret === undefined &&
+      volumeOf(seen, 'storage') === undefined &&
+      // The chain ends at the node, where an identity of the pod's would not.
+      variableOf(seen.executor, 'AWS_EC2_METADATA_DISABLED') === undefined
         ? {}
         : undefined,
   },
-  'storage.pvc.claimName': {
-    of: ({ pod }) => pod.volumes.find(({ name }) => name === 'volume')?.persistentVolumeClaim?.claimName,
-  },
-  'storage.pvc.subPath': inTask('storage.subPath'),
+  'storage.gcs.bucket': inStore('gcs', 'bucket'),
+  'storage.gcs.project': inStore('gcs', 'project'),
+  'storage.gcs.endpoint': inStore('gcs', 'endpoint'),
+  'storage.gcs.insecure': later,
+  'storage.gcs.auth.serviceAccountKeySecretKeyRef.name': storeSecret('gcs'),
+  'storage.gcs.auth.serviceAccountKeySecretKeyRef.key': inStore('gcs', 'keyFile.key'),
+  'storage.gcs.auth.workloadIdentity': keyless,
+  'storage.gcs.auth.applicationDefault': keyless,
+  'storage.azure.container': inStore('azure', 'container'),
+  'storage.azure.account': inStore('azure', 'account'),
+  'storage.azure.endpoint': inStore('azure', 'endpoint'),
+  'storage.azure.insecure': later,
+  ...azureSecret('accountKeySecretKeyRef', 'accountKey'),
+  ...azureSecret('connectionStringSecretKeyRef', 'connectionString'),
+  ...azureSecret('sasTokenSecretKeyRef', 'sasToken'),
+  'storage.azure.auth.managedIdentity.clientId': inAzure('managedIdentity', 'clientId'),
+  'storage.azure.auth.workloadIdentity.clientId': inAzure('workloadIdentity', 'clientId'),
+  'storage.azure.auth.workloadIdentity.tenantId': inAzure('workloadIdentity', 'tenantId'),
+  'storage.pvc.claimName': { of: (seen) => volumeOf(seen, 'volume')?.persistentVolumeClaim?.claimName },
+  'storage.pvc.subPath': inStore('directory', 'subPath'),
   'compression.algorithm': inTask('compression.algorithm', 'zstd'),
   'compression.level': {
     of: ({ task }) => task.compression.level,
@@ -198,6 +274,13 @@ export const shows: Readonly<Record<string, Shown>> = {
   'encryption.none': { of: ({ task }) => (task.recipients.length === 0 ? {} : undefined) },
   'retention.keepLast': inTask('retention.keepLast'),
   'retention.keepWithin': inTask('retention.keepWithin'),
+  'retention.keepHourly': inTask('retention.keepHourly'),
+  'retention.keepDaily': inTask('retention.keepDaily'),
+  'retention.keepWeekly': inTask('retention.keepWeekly'),
+  'retention.keepMonthly': inTask('retention.keepMonthly'),
+  'retention.keepYearly': inTask('retention.keepYearly'),
+  'retention.pin': inTask('retention.pin'),
+  'retention.adopt': inTask('retention.adopt'),
   'retention.maxDeletesPerRun': inTask('retention.maxDeletesPerRun', 10),
   'job.activeDeadlineSeconds': inPod('activeDeadlineSeconds', 21600),
   'job.backoffLimit': { of: ({ job }) => job.spec.backoffLimit, absent: 1 },
@@ -226,7 +309,7 @@ export function differences(spec: DatabaseBackupSpec, backup: Backup, job: Whole
   if (dump === undefined || executor === undefined) throw new Error(`Job ${job.metadata.name} lacks a container`);
   const env = Object.fromEntries((executor.env ?? []).map(({ name, value }) => [name, value ?? 'x']));
   const { task } = decodeTask({ ...env, DBBACKUP_TASK: unescaped(env['DBBACKUP_TASK'] ?? '') });
-  const seen: Seen = { job, pod, task, dump, backup };
+  const seen: Seen = { job, pod, task, dump, executor, backup };
   return Object.entries(shows).flatMap(([path, { of, as, absent }]) => {
     const value = at(spec, path);
     const gone = holders.some((holder) => path.startsWith(`${holder}.`) && at(spec, holder) === undefined);
