@@ -45,11 +45,14 @@ const bucket: Rule = ({ spec: { storage } }) =>
       : [error(`spec.storage.${cloud}.bucket`, value, message, 'write the name of the bucket')];
   });
 
+/** Host and port: what is between the two slashes and the next. */
+const authorityOf = (endpoint: string): string => endpoint.split('/', 3)[2] ?? '';
+
 /** As written, without scheme, path, port and brackets: URL would already have put other notations right. */
 function hostOf(endpoint: string): string {
-  const rest = endpoint.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
-  const bracketed = /^\[([^\]]*)\](:\d+)?$/.exec(rest);
-  return bracketed?.[1] ?? rest.replace(/:\d*$/, '');
+  const authority = authorityOf(endpoint);
+  const bracketed = /^\[([^\]]*)\](:\d+)?$/.exec(authority);
+  return bracketed?.[1] ?? authority.replace(/:\d*$/, '');
 }
 
 /** What is wrong with the form of an address; undefined when nothing is. */
@@ -59,7 +62,7 @@ function malformedEndpoint(cloud: (typeof clouds)[number], endpoint: string, sto
   if (path === null || (path[1] !== undefined && cloud !== 'azure')) return 'is more than scheme, host and port';
   if (path[1] !== undefined && path[1] !== `/${storage.azure?.account}`) return 'has a path that is not the account';
   // The default port of a scheme is left out of url.port, so the text is asked.
-  return /:0*$/.test(endpoint.slice(6).replace(/\/.*$/, '')) ? 'names port 0 or none' : undefined;
+  return /:0*$/.test(authorityOf(endpoint)) ? 'names port 0 or none' : undefined;
 }
 
 function endpointOf(cloud: (typeof clouds)[number], storage: Storage): Finding[] {
