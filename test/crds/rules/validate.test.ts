@@ -246,3 +246,13 @@ describe('a lock that lasts longer than retention keeps is warned of', () => {
     expect(validate(withField('spec.schedule', undefined, locked), undefined, now)).toEqual([]);
   });
 });
+
+test('a port that is none is told as such, also before a path', () => {
+  const auth = { managedIdentity: {} };
+  const azure = { container: 'backups', account: 'mybackups', endpoint: 'https://blobs.example:0/mybackups', auth };
+  for (const object of [
+    withField('spec.storage', { azure }),
+    withField('spec.storage.s3.endpoint', 'https://minio.example:'),
+  ])
+    expect(errors(object).map(({ message }) => message)).toEqual(['names port 0 or none']);
+});
