@@ -18,7 +18,7 @@ const { values } = parseArgs({
 
 /** A controller that breaks a promise in this many histories breaks it in many more: enough is known. */
 const mostFailures = 20;
-const toldEvery = 500;
+const toldEvery = 100;
 /** A bug that so many histories do not find is not looked for. */
 const mutationHistories = 200;
 

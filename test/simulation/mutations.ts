@@ -93,8 +93,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'a window that was missed is counted twice': {
     file: 'steps/time.ts',
-    from: 'status.missedUntil = rfc3339(until);',
-    to: '',
+    from: 'const count = Math.min(skipped, missedLimit) + more;',
+    to: 'const count = Math.min(skipped, missedLimit) + 2 * more;',
   },
   'a window that was passed over is not counted': {
     file: 'steps/time.ts',
