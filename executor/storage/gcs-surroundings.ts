@@ -29,7 +29,8 @@ export function surroundingTokens(run: Run, scope: string): Tokens {
   return async (renew) => {
     try {
       const client = await auth.getClient();
-      if (renew) client.credentials = {};
+      // The rest stays: without it a token of the metadata server is not asked for again.
+      if (renew) client.setCredentials({ ...client.credentials, access_token: '', expiry_date: 1 });
       const { token } = await client.getAccessToken();
       if (typeof token !== 'string' || token === '') throw new Error('no token came');
       run.secrets.add(token);

@@ -189,6 +189,19 @@ describe('with the metadata server', { timeout: slow }, () => {
     expect(bare.run.secrets.strike('canary-access-token')).toBe('[secret]');
   });
 
+  test('a token that the store no longer takes is asked for anew', async () => {
+    let refused = false;
+    cloud.answer = ({ method }) => {
+      if (method !== 'POST') return { status: 404 };
+      if (refused) return { status: 200, headers: { location: `${cloud.endpoint}/upload/x?upload_id=1` } };
+      refused = true;
+      return refusal(401, 'authError');
+    };
+    metadata(token);
+    await (await open({})).probe('postgres/a.snap');
+    expect(cloud.asked.filter(({ path }) => path.endsWith('/token'))).toHaveLength(2);
+  });
+
   test('a token comes in the bundle of a release too, where the library is a part of its own', async () => {
     cloud.answer = () => undefined;
     metadata(token);
