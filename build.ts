@@ -19,7 +19,7 @@ const images: BuildOptions = {
   format: 'esm',
   target: 'node24',
   // Packages that are still CommonJS ask for require, which an ES module does not have.
-  banner: { js: "import { createRequire as _cr } from 'node:module'; const require = _cr(import.meta.url);" },
+  banner: { js: "import { createRequire as bundledCreateRequire } from 'node:module'; const require = bundledCreateRequire(import.meta.url);" },
 };
 
 /**
@@ -64,11 +64,28 @@ const exists = (path: string) =>
     () => false,
   );
 
+/** Names and versions of the npm packages that a bundle holds something of, for its bill of materials. */
+async function packagesOf(inputs: readonly string[]): Promise<{ name: string; version: string }[]> {
+  const folders = inputs.map((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0]);
+  const unique = [...new Set(folders)].filter((folder) => folder !== undefined);
+  const read = async (folder: string) => {
+    const { name, version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Record<
+      string,
+      string
+    >;
+    return { name: name ?? folder, version: version ?? '' };
+  };
+  // The same version may be installed in two places.
+  const found = (await Promise.all(unique.map(read))).map((one) => [`${one.name}@${one.version}`, one] as const);
+  return [...new Map(found.sort(([a], [b]) => (a < b ? -1 : 1))).values()];
+}
+
 async function bundleOne({ entry, output, options }: Program, outdir: string, version: string): Promise<void> {
   const extension = output.endsWith('.mjs') ? '.mjs' : '';
   const name = output.slice(0, output.length - extension.length);
-  await bundle({
+  const { metafile } = await bundle({
     ...options,
+    metafile: true,
     entryPoints: { [name]: entry },
     outdir,
     outExtension: { '.js': extension === '' ? '.js' : extension },
@@ -84,6 +101,8 @@ async function bundleOne({ entry, output, options }: Program, outdir: string, ve
     logLevel: 'warning',
     define: { ...options.define, 'process.env.DBBACKUP_VERSION': JSON.stringify(version) },
   });
+  const packages = await packagesOf(Object.keys(metafile.inputs));
+  await writeFile(join(outdir, `packages-${name}.json`), `${JSON.stringify(packages, null, 2)}\n`);
   if (extension === '') {
     await copyFile(join(outdir, `${name}.js`), join(outdir, output));
     await rm(join(outdir, `${name}.js`));

@@ -23,7 +23,8 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/integration/setup.ts'],
-          maxWorkers: 2,
+          // Most of them wait for clocks, servers and each other for most of their time.
+          maxWorkers: 3,
           testTimeout: 2 * minute,
           // The first hook that asks for a server may have to build it from source.
           hookTimeout: 60 * minute,

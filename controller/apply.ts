@@ -52,6 +52,7 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<C
     case 'createJob':
       return await createJob(kube, backup, effect.name, effect.job);
     case 'deleteJob':
+      if (effect.waits === true) await seeUnclaimed(kube, backup, effect);
       await kube.deleteJob(namespace, effect.name, effect.uid);
       return undefined;
     case 'takeLock':
@@ -79,6 +80,14 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<C
     case 'event':
       return undefined;
   }
+}
+
+/** A cache may not show yet that another controller has claimed the Job: that run is not to be lost. */
+async function seeUnclaimed(kube: Kube, backup: Backup, { uid, name }: { uid: string; name: string }): Promise<void> {
+  const live = await kube.getBackup(backup.metadata.namespace, backup.metadata.name);
+  const run = live?.status?.run;
+  if (live?.metadata.uid === backup.metadata.uid && run?.jobUID === uid && run.outcome === undefined)
+    throw new Stale(`claim of Job ${name}`);
 }
 
 async function createJob(kube: Kube, backup: Backup, name: string, job: object): Promise<Conflict | undefined> {

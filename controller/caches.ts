@@ -1,9 +1,13 @@
 // The caches with their indexes: what belongs to a backup, a lock or a Job is found without a walk over everything.
 import { effective } from '../crds/rules/effective.ts';
 import { labels } from '../crds/rules/names.ts';
+import { storageOf } from '../crds/rules/place.ts';
 import { clusterLabel } from './labels.ts';
 import { type Backup, isStarted, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
 import { keyOf } from './watch.ts';
+
+/** What they show names one of the others and counts the rest. Ten thousand in one place would tell each other fifty million times. */
+const mostNeighbours = 16;
 
 type Objects<T> = ReadonlyMap<string, T>;
 
@@ -36,6 +40,17 @@ class Groups {
     else members.add(key);
   }
 
+  groupOf(key: string): string | undefined {
+    return this.memberOf.get(key);
+  }
+
+  keys(group: string | undefined, most: number): string[] {
+    const keys: string[] = [];
+    for (const key of (group === undefined ? undefined : this.members.get(group)) ?? [])
+      if (keys.push(key) === most) break;
+    return keys;
+  }
+
   of<T>(group: string, objects: Objects<T>): T[] {
     return [...(this.members.get(group) ?? [])].flatMap((key) => objects.get(key) ?? []);
   }
@@ -59,6 +74,7 @@ export class Caches implements Sources {
   readonly pods: Objects<Pod>;
   readonly leases: Objects<Lease>;
   private readonly backupsByLock = new Groups();
+  private readonly backupsByPlace = new Groups();
   private readonly jobsByBackup = new Groups();
   private readonly waitingByLock = new Groups();
   private readonly runningByNamespace = new Groups();
@@ -71,11 +87,23 @@ export class Caches implements Sources {
     this.leases = sources.leases;
   }
 
-  /** To be told of each change, once it is in the sources. */
-  backupTold(backup: Backup): void {
+  /**
+   * To be told of each change, once it is in the sources.
+   * @returns keys of others that write to the place in storage that it has come to, or has left
+   */
+  backupTold(backup: Backup): string[] {
     const key = keyOf(backup);
     const now = this.backups.get(key);
     this.backupsByLock.put(key, now === undefined ? undefined : `${now.metadata.namespace}/${effective(now).cluster}`);
+    const before = this.backupsByPlace.groupOf(key);
+    const place = now === undefined ? undefined : storageOf(now);
+    if (place === before) return [];
+    this.backupsByPlace.put(key, place);
+    const others = [
+      ...this.backupsByPlace.keys(before, mostNeighbours),
+      ...this.backupsByPlace.keys(place, mostNeighbours),
+    ];
+    return others.filter((other) => other !== key);
   }
 
   jobTold(job: Job): void {

@@ -3,6 +3,7 @@ import { type ConditionType, mergeConditions } from '../crds/rules/conditions.ts
 import { effective } from '../crds/rules/effective.ts';
 import { type Decision, type Draft, type Observed, rfc3339, type Settings } from './observed.ts';
 import { derived } from './spec.ts';
+import { copyOfJson } from './status.ts';
 import { conditions } from './steps/conditions.ts';
 import { gate, gateTimeout } from './steps/gate.ts';
 import { launch, release } from './steps/launch.ts';
@@ -41,7 +42,7 @@ export function decide(observed: Observed, settings: Settings, now: Date): Decis
     effective: values,
     findings,
     schedule,
-    status: structuredClone(before),
+    status: copyOfJson(before),
     conditions: (before.conditions ?? []).flatMap(({ type, status, reason, message }) =>
       lasting.some((name) => name === type) ? [{ type: type as ConditionType, status, reason, message }] : [],
     ),

@@ -1,19 +1,21 @@
 // A backup's spec as the Job that runs it. Pure: equal input gives an equal Job, so that making it twice is making it once.
 import { defaultResources } from '../crds/rules/admission/job-rules.ts';
-import {
-  containers,
-  type DirectoryTask,
-  encodeTask,
-  literal,
-  paths,
-  type S3Task,
-  type Task,
-} from '../crds/rules/contract.ts';
-import { effective } from '../crds/rules/effective.ts';
+import { containers, encodeTask, literal, paths, type Task } from '../crds/rules/contract.ts';
+import { databaseTask, effective } from '../crds/rules/effective.ts';
+import { accessOf, dumpEnvironment } from '../crds/rules/engines/environment.ts';
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
+import { databaseVolumes } from './job-database.ts';
+import {
+  identityAnnotations,
+  identityLabels,
+  storageMounts,
+  storageTask,
+  storageVariables,
+  storageVolumesOf,
+} from './job-storage.ts';
 import { clusterLabel, managedByLabels } from './labels.ts';
 import type { Backup } from './objects.ts';
 import type { Settings } from './observed.ts';
@@ -43,7 +45,7 @@ export function jobDeadlineSeconds(backup: Backup): number {
 
 export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
   const { spec, metadata } = backup;
-  const { cluster, port, compression, maxDeletesPerRun, activeDeadlineSeconds, timeZone } = effective(backup);
+  const { cluster, compression, maxDeletesPerRun, activeDeadlineSeconds, timeZone } = effective(backup);
   return {
     version: 1,
     owner: { clusterUid: settings.clusterUid, namespace: metadata.namespace, name: metadata.name },
@@ -53,41 +55,12 @@ export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
     time: trigger.kind === 'Schedule' ? trigger.slot : trigger.time,
     engine: spec.database.engine,
     image,
-    database: { host: spec.database.host, port, name: spec.database.name },
+    database: databaseTask(backup),
     storage: storageTask(backup),
     compression,
     recipients: spec.encryption.age?.recipients ?? [],
     retention: { ...spec.retention, maxDeletesPerRun, ...(timeZone === 'Etc/UTC' ? {} : { timeZone }) },
     limits: { firstByteSeconds: settings.startTimeoutSeconds, stallSeconds, deadlineSeconds: activeDeadlineSeconds },
-  };
-}
-
-function storageTask(backup: Backup): S3Task | DirectoryTask {
-  const { s3, pvc } = backup.spec.storage;
-  if (pvc !== undefined)
-    return {
-      kind: 'directory',
-      claimName: pvc.claimName,
-      ...(pvc.subPath === undefined ? {} : { subPath: pvc.subPath }),
-    };
-  if (s3 === undefined) throw new Error(`make the Job of "${backup.metadata.name}": spec.storage names no store`);
-  const secret = s3.auth.secretRef;
-  return {
-    kind: 's3',
-    bucket: s3.bucket,
-    region: s3.region,
-    ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }),
-    forcePathStyle: s3.forcePathStyle ?? false,
-    ...(secret === undefined
-      ? {}
-      : {
-          secret: {
-            name: secret.name,
-            accessKeyId: secret.keys?.accessKeyId ?? 'AWS_ACCESS_KEY_ID',
-            secretAccessKey: secret.keys?.secretAccessKey ?? 'AWS_SECRET_ACCESS_KEY',
-            sessionToken: secret.keys?.sessionToken ?? 'AWS_SESSION_TOKEN',
-          },
-        }),
   };
 }
 
@@ -100,21 +73,16 @@ const containerSecurity = {
 };
 
 function dumpContainer(backup: Backup, image: string): object {
-  const { host, name, auth, extraArgs } = backup.spec.database;
+  const { database } = backup.spec;
+  const given = database.command ?? database.extraArgs ?? [];
   const resources = backup.spec.job?.resources;
-  const engine = engines[backup.spec.database.engine];
-  const keys = { ...engine.secretKeys, ...auth.secretRef.keys };
-  const values = [
-    ...engine.variables({ host, port: effective(backup).port, name }),
-    { name: 'DBBACKUP_SECRET', value: auth.secretRef.name },
-    { name: 'DBBACKUP_USERNAME_KEY', value: keys.username },
-    { name: 'DBBACKUP_PASSWORD_KEY', value: keys.password },
-  ];
+  const engine = engines[database.engine];
+  const values = dumpEnvironment(engine, databaseTask(backup), accessOf(database));
   return {
     name: containers.dump,
     image,
-    // The extra arguments are the script's own, so that no shell reads them.
-    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...(extraArgs ?? []).map(literal)],
+    // What the manifest gives are the script's own arguments, so that no shell reads them.
+    command: ['/bin/sh', '-c', literal(dumpScript(engine)), 'dump', ...given.map(literal)],
     env: values.map((variable) => ({ name: variable.name, value: literal(variable.value) })),
     securityContext: containerSecurity,
     resources: {
@@ -124,48 +92,35 @@ function dumpContainer(backup: Backup, image: string): object {
     volumeMounts: [
       { name: 'run', mountPath: paths.run },
       { name: 'dump-temporary', mountPath: paths.dumpTemporary },
-      { name: 'database', mountPath: paths.databaseSecret, readOnly: true },
+      ...databaseVolumes(backup).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
     ],
   };
 }
 
 function executorContainer(request: JobRequest, command: 'prepare' | 'backup', name: string): object {
-  const { storage } = request.backup.spec;
   return {
     name,
     image: request.settings.executorImage,
     args: [command],
-    env: encodeTask(taskOf(request), annotations),
+    env: [...encodeTask(taskOf(request), annotations), ...storageVariables(request.backup)],
     securityContext: containerSecurity,
     resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } },
     terminationMessagePolicy: 'File',
     volumeMounts: [
       { name: 'run', mountPath: paths.run },
       { name: 'executor-temporary', mountPath: '/tmp' },
-      ...(storage.s3?.auth.secretRef === undefined
-        ? []
-        : [{ name: 'storage', mountPath: paths.storageSecret, readOnly: true }]),
-      ...(storage.pvc === undefined ? [] : [{ name: 'volume', mountPath: paths.volume }]),
+      ...storageMounts(request.backup),
     ],
   };
 }
 
 function volumes(backup: Backup): object[] {
-  const { storage, database } = backup.spec;
-  const secret = (name: string, secretName: string): object => ({
-    name,
-    // Optional: a Secret that is missing would only hang the pod; the containers say what they miss.
-    secret: { secretName, optional: true, defaultMode: 0o440 },
-  });
   return [
     { name: 'run', emptyDir: { sizeLimit: '16Mi' } },
     { name: 'dump-temporary', emptyDir: { sizeLimit: '64Mi' } },
     { name: 'executor-temporary', emptyDir: { sizeLimit: '64Mi' } },
-    secret('database', database.auth.secretRef.name),
-    ...(storage.s3?.auth.secretRef === undefined ? [] : [secret('storage', storage.s3.auth.secretRef.name)]),
-    ...(storage.pvc === undefined
-      ? []
-      : [{ name: 'volume', persistentVolumeClaim: { claimName: storage.pvc.claimName } }]),
+    ...databaseVolumes(backup).map(({ name, source }) => ({ name, ...source })),
+    ...storageVolumesOf(backup),
   ];
 }
 
@@ -175,8 +130,13 @@ function podTemplate(request: JobRequest, podLabels: Record<string, string>): ob
   const { runAsUser, fsGroup, activeDeadlineSeconds } = effective(backup);
   return {
     metadata: {
-      labels: { ...job?.podLabels, ...podLabels, 'sidecar.istio.io/inject': 'false' },
-      annotations: { ...job?.podAnnotations, 'linkerd.io/inject': 'disabled', 'sidecar.istio.io/inject': 'false' },
+      labels: { ...job?.podLabels, ...podLabels, ...identityLabels(backup), 'sidecar.istio.io/inject': 'false' },
+      annotations: {
+        ...job?.podAnnotations,
+        ...identityAnnotations,
+        'linkerd.io/inject': 'disabled',
+        'sidecar.istio.io/inject': 'false',
+      },
     },
     spec: {
       restartPolicy: 'Never',

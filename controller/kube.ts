@@ -82,8 +82,9 @@ export function kubeOf(transport: Transport): Kube {
       try {
         await transport.call({ method: 'DELETE', path: `${jobs(namespace)}/${name}`, body });
       } catch (error) {
-        // 409: another Job has the name by now, this one is gone.
         if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
+        // 409: another Job has the name by now, and this one is gone; or this one is there, and the store was busy with it.
+        if (error.status === 409 && (await find<Job>(`${jobs(namespace)}/${name}`))?.metadata.uid === uid) throw error;
       }
     },
     podsOfJob: async (namespace, jobUid) => {

@@ -17,6 +17,7 @@ import { readOptions } from './options.ts';
 import { Queue } from './queue.ts';
 import { reconcile, type World } from './reconcile.ts';
 import { Seats } from './seats.ts';
+import { Staleness } from './staleness.ts';
 import { Transport } from './transport.ts';
 import { keyOf, Reflector } from './watch.ts';
 import { Wiring } from './wiring.ts';
@@ -77,6 +78,7 @@ const world: Omit<World, 'settings'> = {
   caches,
   seats,
   kube,
+  staleness: new Staleness(),
   now: () => new Date(clock.now()),
   finished: (backup, run) => metrics.runFinished(backup, run),
   tell: (backup, happening) => void events.record(backup, happening),

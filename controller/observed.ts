@@ -54,7 +54,8 @@ export interface Settings {
 
 export type Effect =
   | { kind: 'createJob'; job: object; name: string }
-  | { kind: 'deleteJob'; name: string; uid: string; why: string }
+  /** `waits`: it is deleted because nobody has claimed it. */
+  | { kind: 'deleteJob'; name: string; uid: string; why: string; waits?: true }
   | { kind: 'takeLock'; leaseName: string; lease: Lease | undefined; job: Job; durationSeconds: number }
   | { kind: 'releaseLock'; lease: Lease; jobName: string; jobUid: string }
   | { kind: 'startJob'; job: Job; leaseName: string; lastSize: number }

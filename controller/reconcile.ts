@@ -6,17 +6,18 @@ import type { Happening } from './events.ts';
 import type { Backup } from './objects.ts';
 import { observe } from './observe.ts';
 import type { Decision, Settings } from './observed.ts';
+import type { Staleness } from './staleness.ts';
 import { statusWrite } from './status.ts';
 import type { FinishedRun } from './tally.ts';
 import { ApiError } from './transport.ts';
 
-/** A conflict says that the cache is behind: look again soon, it is no failure. */
-const staleMilliseconds = 200;
 const conflictMilliseconds = 30_000;
 
 export interface World extends Means {
   caches: Caches;
   settings: Settings;
+  /** A conflict says that the cache is behind: it is no failure. */
+  staleness: Staleness;
   /** Told of each outcome once, after it stands in status. */
   finished: (backup: Backup, run: FinishedRun) => void;
   /** For people, after what it tells stands in status. */
@@ -27,10 +28,11 @@ export interface World extends Means {
 
 /** @returns when to look again in ms, undefined when only a change can matter */
 export async function reconcile(world: World, key: string): Promise<number | undefined> {
-  const { caches, seats, kube, settings, now } = world;
+  const { caches, seats, kube, settings, staleness, now } = world;
   const observed = await observe(caches, seats, kube, key, now());
   if (observed === undefined) {
     seats.waits(key, false);
+    staleness.settled(key);
     if (!caches.backups.has(key)) world.forget(key);
     return undefined;
   }
@@ -44,10 +46,11 @@ export async function reconcile(world: World, key: string): Promise<number | und
       decision = { ...shown, wakeAt: Math.min(shown.wakeAt ?? Infinity, now().getTime() + conflictMilliseconds) };
     }
     await store(world, observed.backup, decision);
+    staleness.settled(key);
     return decision.wakeAt;
   } catch (error) {
     if (error instanceof Stale || (error instanceof ApiError && error.status === 409))
-      return now().getTime() + staleMilliseconds;
+      return now().getTime() + staleness.again(key);
     throw error;
   }
 }

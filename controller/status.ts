@@ -1,10 +1,35 @@
 // The one status write of a reconcile: made from a before/after pair, and not at all when nothing changed.
-import { canonical } from '../crds/rules/names.ts';
 import type { Backup } from './objects.ts';
 import type { Decision } from './observed.ts';
 
 /** The object to write, or undefined when it would change nothing. It carries the resourceVersion that was decided from. */
 export function statusWrite(before: Backup, decision: Decision): Backup | undefined {
-  if (canonical(before.status ?? {}) === canonical(decision.status)) return undefined;
+  if (sameJson(before.status ?? {}, decision.status)) return undefined;
   return { ...before, status: decision.status };
+}
+
+/** Whether two values travel as the same JSON: a field that is undefined is none, and the order of fields says nothing. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b))
+    return (
+      Array.isArray(a) &&
+      Array.isArray(b) &&
+      a.length === b.length &&
+      a.every((item, index) => sameJson(item, b[index]))
+    );
+  const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  for (const key in one) if (!sameJson(one[key], other[key])) return false;
+  for (const key in other) if (one[key] === undefined && other[key] !== undefined) return false;
+  return true;
+}
+
+/** A copy of JSON, to be changed. structuredClone would do, and takes several times as long. */
+export function copyOfJson<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copyOfJson) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  const copy: Record<string, unknown> = {};
+  for (const key in value) copy[key] = copyOfJson(value[key]);
+  return copy as T;
 }

@@ -21,8 +21,9 @@ export class Wiring {
   }
 
   backupTold(backup: Backup): void {
-    this.caches.backupTold(backup);
+    const neighbours = this.caches.backupTold(backup);
     this.add(keyOf(backup));
+    for (const key of neighbours) this.add(key);
     // One that is gone may have stood first in line.
     if (!this.caches.backups.has(keyOf(backup))) this.lockTold(backup.metadata.namespace, effective(backup).cluster);
   }

@@ -21,6 +21,8 @@ const titles: Record<string, string> = {
   'spec.database': 'DatabaseSpec',
   'spec.storage': 'StorageSpec',
   'spec.storage.s3': 'S3StorageSpec',
+  'spec.storage.gcs': 'GcsStorageSpec',
+  'spec.storage.azure': 'AzureStorageSpec',
   'spec.storage.pvc': 'PvcStorageSpec',
   'spec.compression': 'CompressionSpec',
   'spec.encryption': 'EncryptionSpec',

@@ -24,9 +24,9 @@ async function waitForExit(run: Run): Promise<DumpExit> {
 }
 
 /** Runs one check of the dump's content; what it throws says where the dump is not whole. */
-function check(step: () => void): void {
+async function check(step: () => void | Promise<void>): Promise<void> {
   try {
-    step();
+    await step();
   } catch (error) {
     throw new RunError('DumpFailed', error instanceof Error ? error.message : String(error));
   }
@@ -34,7 +34,7 @@ function check(step: () => void): void {
 
 /** @param firstByteMilliseconds how long from now the dump may take to its first byte */
 export async function* readDump(run: Run, firstByteMilliseconds: number): AsyncGenerator<Buffer, void, void> {
-  const marker = engines[run.task.engine].endMarker();
+  const marker = engines[run.task.engine].endMarker(run.task.database);
   const chunks = readFifo({
     path: runFile(run.folders.run, 'fifo'),
     firstByteMilliseconds,
@@ -45,12 +45,12 @@ export async function* readDump(run: Run, firstByteMilliseconds: number): AsyncG
   let empty = true;
   for await (const chunk of chunks) {
     empty = false;
-    check(() => marker.push(chunk));
+    await check(() => marker.push(chunk));
     yield chunk;
   }
   const exit = await waitForExit(run);
   if (exit.code !== 0)
     throw new RunError(exit.reason, exit.error === '' ? `the dump ended with exit code ${exit.code}` : exit.error);
   if (empty) throw new RunError('DumpEmpty', 'read the dump: it ended with exit code 0 and wrote not a byte');
-  check(() => marker.end());
+  await check(() => marker.end());
 }

@@ -22,6 +22,9 @@ const reasonsByCode: Record<string, Reason> = {
   EROFS: 'StorageDenied',
 };
 
+/** The store's name leads to an address that no store has. */
+export const refusedAddressCode = 'REFUSED_ADDRESS';
+
 const unreachable = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -41,6 +44,10 @@ const unreachable = new Set([
 /** TLS refusals carry OpenSSL's names. */
 const tlsCode = /^(CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
 
+export function isTlsCode(code: string): boolean {
+  return tlsCode.test(code);
+}
+
 /** The code of an error or of the one that caused it, empty when there is none. */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
@@ -50,7 +57,8 @@ export function codeOf(error: unknown): string {
 
 /** The reason behind a code of the operating system or of TLS. */
 export function reasonOfCode(code: string): Reason | undefined {
-  return reasonsByCode[code] ?? (unreachable.has(code) || tlsCode.test(code) ? 'StorageUnreachable' : undefined);
+  if (code === refusedAddressCode) return 'ConfigInvalid';
+  return reasonsByCode[code] ?? (unreachable.has(code) || isTlsCode(code) ? 'StorageUnreachable' : undefined);
 }
 
 /**

@@ -63,6 +63,6 @@ export async function writeCommitted(folder: string, text: string): Promise<void
 
 /** Takes away what an earlier start of the same pod left, so that nothing old is taken for new. */
 export async function clearRunFiles(folder: string): Promise<void> {
-  for (const name of ['facts', 'exit', 'error', 'abort', 'committed'] as const)
+  for (const name of ['facts', 'exit', 'error', 'abort', 'committed', 'alive', 'verdict', 'complete'] as const)
     await rm(runFile(folder, name), { force: true });
 }

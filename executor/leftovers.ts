@@ -2,7 +2,7 @@
 // back at once, since the lock is ours; everything else only when nobody can be writing it any more.
 import { ownerDigits, parseKey } from '../crds/rules/names.ts';
 import type { Run } from './run.ts';
-import type { Storage, StoredObject } from './storage/storage.ts';
+import { ObjectLocked, type Storage, type StoredObject } from './storage/storage.ts';
 
 const weekMilliseconds = 7 * 86_400_000;
 export const clockToleranceMilliseconds = 300_000;
@@ -29,8 +29,13 @@ export async function deleteOrphans(run: Run, storage: Storage, orphans: readonl
   const forsaken = orphans.filter(({ modifiedAt }) => isForsaken(run, storage, modifiedAt));
   const now = forsaken.slice(0, run.task.retention.maxDeletesPerRun);
   for (const { key, modifiedAt } of now) {
-    await storage.delete(key);
-    run.log.info({ key, modifiedAt }, 'data without a manifest was deleted');
+    try {
+      await storage.delete(key);
+      run.log.info({ key, modifiedAt }, 'data without a manifest was deleted');
+    } catch (error) {
+      if (!(error instanceof ObjectLocked)) throw error;
+      run.log.info({ key, modifiedAt, until: error.until }, 'data without a manifest is still locked by the bucket');
+    }
   }
   return now.length;
 }

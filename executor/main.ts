@@ -1,16 +1,19 @@
-// The program of the executor image: `prepare` in the init container, `backup` beside the dump. Reads the environment, turns signals and
-// failures into the termination message and the exit code.
+// The program of the executor image: `prepare` in the init container, `backup` beside the dump, and the commands that work on snapshots. Reads
+// the environment, turns signals and failures into the termination message and the exit code.
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { decodeTask, type Result } from '../crds/rules/contract.ts';
+import { encodeReport } from '../crds/rules/contract-commands.ts';
 import { explain, reasons } from '../crds/rules/reasons.ts';
 import { backup } from './backup.ts';
+import { commandsFor } from './commands.ts';
 import { RunError, toRunError } from './errors.ts';
 import { writeAbort } from './exchange.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createLog, Secrets } from './log.ts';
-import { prepare } from './prepare.ts';
-import { report } from './result.ts';
+import { prepare, prepareRestore } from './prepare.ts';
+import { PruneFailed } from './prune.ts';
+import { report, say } from './result.ts';
 import { createRun, type Folders, foldersBelow, type Run } from './run.ts';
 
 /** Put in by the build. */
@@ -21,18 +24,34 @@ const messagePath = process.env['TERMINATION_LOG'] ?? '/dev/termination-log';
 /** How long a run that was told to stop may take to take its upload back. */
 const cancelMilliseconds = 8000;
 const callOff = new AbortController();
-/** The snapshot is committed and told: whatever happens now, the run has succeeded. */
+/** The snapshot is committed, or what was asked is done, and told: whatever happens now, the run has succeeded. */
 let committed = false;
+/** What a failure means; more than it says itself once a restore has touched its target. */
+let judged = (failure: RunError): RunError => failure;
 
 function tell(result: Result): void {
   report({ log, secrets }, messagePath, result);
   if (result.run.outcome === 'Succeeded') committed = true;
 }
 
+const commands = commandsFor(process.env, {
+  tell: (one) => {
+    say({ log, secrets }, messagePath, encodeReport(one));
+    if (one.run.outcome !== 'Failed') committed = true;
+  },
+  worsen: (means) => {
+    judged = means;
+  },
+});
+
 function decode(folders: Folders): Run {
   try {
-    const rest = { folders, version, now: () => new Date(), log, secrets, signal: callOff.signal };
-    return createRun(decodeTask(process.env), rest);
+    const storeMayBeLocal = process.env['DBBACKUP_STORE_MAY_BE_LOCAL'] === '1';
+    const { env: environment } = process;
+    const { signal } = callOff;
+    const now = () => new Date();
+    const rest = { folders, version, now, log, secrets, storeMayBeLocal, environment, signal };
+    return createRun(decodeTask(environment), rest);
   } catch (error) {
     throw new RunError('ConfigInvalid', error instanceof Error ? error.message : String(error));
   }
@@ -41,10 +60,11 @@ function decode(folders: Folders): Run {
 /** The message is written before the dump is told to end: ours is the cause, its broken pipe the consequence. */
 async function fail(error: unknown, folders: Folders): Promise<never> {
   if (committed) process.exit(0);
-  const { reason, message } = toRunError(error, 'run the executor', 'UploadFailed');
+  const { reason, message } = judged(toRunError(error, 'run the executor', 'UploadFailed'));
   const stack = error instanceof Error && !(error instanceof RunError) ? error.stack : undefined;
   log.error({ reason, detail: message, explanation: explain(reason, message), stack }, 'the run failed');
-  tell({ run: { outcome: 'Failed', reason, message } });
+  const inventory = error instanceof PruneFailed ? { inventory: error.inventory } : {};
+  tell({ run: { outcome: 'Failed', reason, message }, ...inventory });
   await writeAbort(folders.run).catch(() => {});
   process.exit(reasons[reason].exitCode);
 }
@@ -53,7 +73,7 @@ async function perform(action: (run: Run) => Promise<void>): Promise<void> {
   const folders = foldersBelow(process.env['DBBACKUP_ROOT'] ?? '/');
   process.on('SIGTERM', () => {
     if (committed) process.exit(0);
-    const canceled = new RunError('Canceled', 'stop the run: it was told to before the snapshot was committed');
+    const canceled = new RunError('Canceled', 'stop the run: it was told to before it was done');
     callOff.abort(canceled);
     // A store that does not answer must not keep us until the kubelet kills: the message would be lost.
     setTimeout(() => void fail(canceled, folders), cancelMilliseconds);
@@ -82,6 +102,11 @@ await yargs(hideBin(process.argv))
   .scriptName('executor')
   .command('prepare', 'Get ready: FIFO, storage, leftovers', {}, () => perform(prepare))
   .command('backup', 'Take the dump to storage, commit it, prune', {}, () => perform(backupWithHeartbeat))
+  .command('list', 'Tell what storage holds', {}, () => perform(commands.list))
+  .command('prune', 'Delete what retention does not keep', {}, () => perform(commands.prune))
+  .command('verify', 'Read a snapshot and compare it with its manifest', {}, () => perform(commands.verify))
+  .command('prepare-restore', 'Get ready for a restore: FIFO, storage', {}, () => perform(prepareRestore))
+  .command('restore', 'Feed a snapshot to the restore tool', {}, () => perform(commands.restore))
   .demandCommand(1)
   .strict()
   .version(version)

@@ -64,6 +64,19 @@ async function preflight(run: Run, storage: Storage): Promise<Manifest | undefin
   return undefined;
 }
 
+/** Before a restore: the FIFO, and whether storage can be read. Nothing is written there. */
+export async function prepareRestore(run: Run): Promise<void> {
+  await clearRunFiles(run.folders.run);
+  await makeFifo(runFile(run.folders.run, 'fifo'));
+  const storage = await openStorage(run);
+  try {
+    for await (const _object of storage.list(run.prefix)) break;
+    run.log.info({ prefix: run.prefix }, 'storage can be read');
+  } finally {
+    storage.close();
+  }
+}
+
 export async function prepare(run: Run): Promise<void> {
   await clearRunFiles(run.folders.run);
   await makeFifo(runFile(run.folders.run, 'fifo'));

@@ -18,10 +18,15 @@ export function rewrite(path: string, text: string): void {
   }
 }
 
-/** Tells how the run ended. A message that cannot be written is logged and loses nothing that is stored. */
+/** Tells how a backup ended. */
 export function report(run: Pick<Run, 'log' | 'secrets'>, path: string, result: Result): void {
+  say(run, path, encodeResult(result));
+}
+
+/** Tells how a run ended. A message that cannot be written is logged and loses nothing that is stored. */
+export function say(run: Pick<Run, 'log' | 'secrets'>, path: string, text: string): void {
   try {
-    rewrite(path, run.secrets.strike(encodeResult(result)));
+    rewrite(path, run.secrets.strike(text));
   } catch (error) {
     run.log.error({ code: codeOf(error) }, 'the termination message could not be written');
   }

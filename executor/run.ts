@@ -11,6 +11,7 @@ export interface Folders {
   storageAuthorities: string;
   cloudToken: string;
   volume: string;
+  identity: string;
 }
 
 export interface Run extends DecodedTask {
@@ -22,6 +23,10 @@ export interface Run extends DecodedTask {
   now(): Date;
   log: Logger;
   secrets: Secrets;
+  /** The store may be on this machine, or where clouds keep their metadata. Only tests say so; the controller never does. */
+  storeMayBeLocal: boolean;
+  /** What the cloud's own machinery put into the pod, such as AZURE_CLIENT_ID; nothing of ours is read from it. */
+  environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGTERM and by the first failure; its reason is a RunError. */
   signal: AbortSignal;
 }
@@ -34,6 +39,7 @@ export function foldersBelow(root: string): Folders {
     storageAuthorities: join(root, paths.storageAuthorities),
     cloudToken: join(root, paths.cloudToken),
     volume: join(root, paths.volume),
+    identity: join(root, paths.identity),
   };
 }
 

@@ -19,7 +19,7 @@ export interface Stock {
   orphans: StoredObject[];
 }
 
-interface Pair {
+export interface Pair {
   id: string;
   digits: string;
   time: number;
@@ -27,7 +27,7 @@ interface Pair {
   manifest?: StoredObject;
 }
 
-async function pairs(run: Run, storage: Storage): Promise<Pair[]> {
+export async function pairs(run: Run, storage: Storage): Promise<Pair[]> {
   const byId = new Map<string, Pair>();
   for await (const object of storage.list(run.prefix)) {
     const name = parseKey(run.prefix, object.key);
@@ -52,7 +52,7 @@ async function readManifest(run: Run, storage: Storage, id: string): Promise<Man
   }
 }
 
-async function inTurn<T, R>(items: readonly T[], action: (item: T) => Promise<R>): Promise<R[]> {
+export async function inTurn<T, R>(items: readonly T[], action: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   let next = 0;
   const worker = async () => {
@@ -70,7 +70,7 @@ function owners({ task: { owner, retention } }: Run): Owner[] {
   return [owner.clusterUid, ...(retention.adopt ?? [])].map((clusterUid) => ({ ...owner, clusterUid }));
 }
 
-function isOurs(run: Run, { owner }: Manifest): boolean {
+export function isOurs(run: Run, { owner }: Manifest): boolean {
   return owners(run).some(
     ({ clusterUid, namespace, name }) =>
       owner.clusterUid === clusterUid && owner.namespace === namespace && owner.name === name,

@@ -1,8 +1,8 @@
 // The command line: its words, options and help, and what they decode to. Commands are loaded when they run.
 import yargs from 'yargs';
+import { word } from '../crds/rules/engines/quote.ts';
 import { UsageError } from './errors.ts';
 import type { Terminal } from './output/terminal.ts';
-import { word } from './restore/quote.ts';
 import type { World } from './world.ts';
 
 export interface Stage {

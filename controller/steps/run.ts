@@ -1,4 +1,6 @@
 // Step: the claimed run. Sees it start, sees it end, and writes down how, once.
+
+import type { Inventory } from '../../crds/rules/contract.ts';
 import { annotations, labels } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
 import { type Job, jobEnd } from '../objects.ts';
@@ -107,7 +109,7 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     status.snapshots = inventory.snapshots.slice(0, 25);
     status.snapshotCount = inventory.count;
     status.foreignSnapshots = inventory.foreign;
-    setRetained(draft, inventory.pruneError);
+    setRetained(draft, inventory);
   }
   const said = `${reason ?? 'Unknown'}: ${message ?? ''}`;
   gateEnded(draft, outcome.outcome === 'Succeeded', claimed.jobUID, said);
@@ -119,11 +121,13 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
   announce(draft, outcome, claimed.jobName);
 }
 
-function setRetained(draft: Draft, pruneError: string): void {
+function setRetained(draft: Draft, { pruneError, locked = 0 }: Inventory): void {
   draft.conditions = draft.conditions.filter(({ type }) => type !== 'Retained');
+  const waiting = locked === 0 ? '' : ` The bucket still locks ${locked} that no rule keeps; a later run deletes them.`;
+  const message = `The last run pruned as spec.retention says.${waiting}`;
   draft.conditions.push(
     pruneError === ''
-      ? { type: 'Retained', status: 'True', reason: 'Pruned', message: 'The last run pruned as spec.retention says.' }
+      ? { type: 'Retained', status: 'True', reason: 'Pruned', message }
       : { type: 'Retained', status: 'False', reason: 'PruneFailed', message: pruneError },
   );
 }

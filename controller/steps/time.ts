@@ -1,7 +1,7 @@
 // Step: the schedule's baseline, the next window, and the Job of the window that is due.
 import { windowJobName } from '../../crds/rules/names.ts';
 import { latestDue, missedLimit, type Schedule } from '../../crds/rules/schedule.ts';
-import { jobEnd } from '../objects.ts';
+import { type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { slotOf } from '../purpose.ts';
 import { made } from './waiting.ts';
@@ -44,12 +44,22 @@ export function windows(draft: Draft): void {
   draft.wake.push(next);
 }
 
-/** Scheduled Jobs that are not finished. */
+/** Windows of scheduled Jobs that are not finished. */
 const unfinished = (draft: Draft): string[] =>
   draft.observed.jobs.flatMap((job) => {
     const slot = jobEnd(job) === undefined ? slotOf(job) : undefined;
-    return slot === undefined ? [] : [slot];
+    return slot === undefined || isOver(draft, job, slot) ? [] : [slot];
   });
+
+/**
+ * Status says that a Job's window is claimed and that its run has ended, or another's is the last that was claimed: the Job is only not yet
+ * seen to have ended. What is counted as missed because of it may have a Job of another controller's by now.
+ */
+function isOver({ status }: Draft, { metadata }: Job, slot: string): boolean {
+  const { run, lastAttemptScheduledTime: claimed } = status;
+  if (metadata.uid === run?.jobUID) return run.outcome !== undefined;
+  return claimed !== undefined && Date.parse(slot) <= Date.parse(claimed);
+}
 
 /** Windows up to this instant are spoken for, in ms. */
 function handledUntil(draft: Draft): number {
@@ -68,8 +78,13 @@ function due(draft: Draft, schedule: Schedule): void {
   const found = latestDue(schedule, handledUntil(draft), now.getTime());
   if (found === undefined) return;
   const late = now.getTime() - found.latest > effective.startingDeadlineSeconds * 1000;
-  if (late || unfinished(draft).length > 0) {
-    const why = late ? 'it was more than startingDeadlineSeconds ago' : 'the run before is not finished';
+  const ended = hasEnded(draft, found.latest);
+  if (late || ended || unfinished(draft).length > 0) {
+    const why = ended
+      ? unclaimed
+      : late
+        ? 'it was more than startingDeadlineSeconds ago'
+        : 'the run before is not finished';
     missed(draft, found.skipped, 1, found.latest, why);
     return;
   }
@@ -78,6 +93,13 @@ function due(draft: Draft, schedule: Schedule): void {
   const name = windowJobName(observed.backup.metadata.name, new Date(found.latest));
   if (observed.conflict?.jobName === name) return;
   draft.effects.push({ kind: 'createJob', ...made(draft, name, { kind: 'Schedule', slot: rfc3339(found.latest) }) });
+}
+
+const unclaimed = 'its Job has ended without a claim, and its name is taken';
+
+/** A Job that ended before it was claimed, as one does that a person lets go by hand: its window has no other, the name is taken. */
+function hasEnded({ observed }: Draft, window: number): boolean {
+  return observed.jobs.some((job) => jobEnd(job) !== undefined && Date.parse(slotOf(job) ?? '') === window);
 }
 
 const onlyLatest = 'only the latest window is caught up';

@@ -34,9 +34,9 @@ export function outdated(draft: Draft): void {
   for (const job of waiting(draft)) {
     const { name, uid } = job.metadata;
     const why = reasonToGo(draft, job);
-    if (why !== undefined) draft.effects.push({ kind: 'deleteJob', name, uid, why });
+    if (why !== undefined) draft.effects.push({ kind: 'deleteJob', name, uid, why, waits: true });
     else if (job.metadata.annotations?.[annotations.specHash] !== hash) {
-      draft.effects.push({ kind: 'deleteJob', name, uid, why: 'the spec has changed' });
+      draft.effects.push({ kind: 'deleteJob', name, uid, why: 'the spec has changed', waits: true });
       const again = rebuilt(draft, job);
       if (again !== undefined) draft.effects.push({ kind: 'createJob', ...again });
     }

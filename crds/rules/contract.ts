@@ -1,5 +1,7 @@
 // What the controller hands to a Job's pod and what comes back: the files of the pod, the task, the result. Both sides encode and
 // decode here, so that no name is written twice.
+import type { DatabaseTask } from './engines/engine.ts';
+import type { EngineName } from './engines/table.ts';
 import type { Owner } from './names.ts';
 import { isReason, type Reason } from './reasons.ts';
 import type { RetentionPolicy } from './retention.ts';
@@ -10,6 +12,10 @@ export const paths = {
   run: '/dbbackup/run',
   /** Keys of the database's Secret; only in the dump container. */
   databaseSecret: '/dbbackup/database',
+  /** The authorities of the database's certificate, as ca.crt; only in the dump container. */
+  databaseAuthorities: '/dbbackup/database-ca',
+  /** A service account token for the database's own login (OpenBao), as token; only in the dump container. */
+  databaseToken: '/dbbackup/database-token',
   /** Keys of the storage's Secret; only in executor containers. */
   storageSecret: '/dbbackup/storage',
   /** The authorities of the store's certificate, as ca.crt; only in executor containers. */
@@ -18,6 +24,8 @@ export const paths = {
   cloudToken: '/dbbackup/cloud-token',
   /** The claim of storage.pvc; only in executor containers. */
   volume: '/dbbackup/volume',
+  /** The age identity that opens snapshots, one file; only in executor containers that read. */
+  identity: '/dbbackup/identity',
   /** Private to the dump container. */
   dumpTemporary: '/tmp',
 } as const;
@@ -38,9 +46,15 @@ export const runFiles = {
   abort: 'abort',
   /** prepare -> dump and executor: this Job's snapshot is committed already; holds its manifest. */
   committed: 'committed.json',
+  /** restore -> executor: a number that grows while it lives, also when the tool takes no bytes. */
+  alive: 'alive',
+  /** executor -> restore: what to do, one word of Verdict. The restore container touches nothing before it. */
+  verdict: 'verdict',
+  /** executor -> restore: exists once every byte was given and is what the manifest tells. Only then does the tool see the end. */
+  complete: 'complete',
 } as const;
 
-export const containers = { prepare: 'prepare', dump: 'dump', executor: 'executor' } as const;
+export const containers = { prepare: 'prepare', dump: 'dump', restore: 'restore', executor: 'executor' } as const;
 
 /** A file below paths.storageSecret; the Secret's name is for messages. */
 export interface SecretKeyTask {
@@ -54,8 +68,8 @@ export interface S3Task {
   region: string;
   endpoint?: string;
   forcePathStyle: boolean;
-  /** Whether the authorities of paths.storageAuthorities are trusted, and no others. */
-  ownAuthorities?: true;
+  /** Where the authorities of paths.storageAuthorities come from, for messages. They are trusted, and no others. */
+  authorities?: { kind: 'ConfigMap' | 'Secret'; name: string; key: string };
   /** What AWS asks for, or only what the operation needs, which compatible stores understand. */
   checksums?: 'auto' | 'required';
   storageClass?: string;
@@ -64,7 +78,7 @@ export interface S3Task {
   objectLock?: { mode: 'GOVERNANCE' | 'COMPLIANCE'; days: number };
   /** Names of files below paths.storageSecret, and the Secret's name for messages; absent: the SDK's own chain. */
   secret?: { name: string; accessKeyId: string; secretAccessKey: string; sessionToken: string };
-  /** Role to take with the token of paths.cloudToken. */
+  /** Role that is taken with the token of paths.cloudToken; the SDK reads both from variables of its own. */
   roleArn?: string;
 }
 
@@ -84,7 +98,9 @@ export interface AzureTask {
   endpoint?: string;
   auth:
     | { kind: 'accountKey' | 'connectionString' | 'sasToken'; secretKey: SecretKeyTask }
-    | { kind: 'managedIdentity' | 'workloadIdentity'; clientId?: string };
+    | { kind: 'managedIdentity'; clientId?: string }
+    /** With both ids the token of paths.cloudToken is used; what is absent comes from the variables that the cluster's webhook sets. */
+    | { kind: 'workloadIdentity'; clientId?: string; tenantId?: string };
 }
 
 export interface DirectoryTask {
@@ -105,9 +121,9 @@ export interface Task {
   trigger: 'Schedule' | 'Manual' | 'Gate';
   /** The window's time, or when the manual trigger was seen; RFC 3339. */
   time: string;
-  engine: 'postgres';
+  engine: EngineName;
   image: string;
-  database: { host: string; port: number; name: string };
+  database: DatabaseTask;
   storage: StorageTask;
   compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
   /** age public keys; empty means not encrypted. */
@@ -238,6 +254,8 @@ export interface Inventory {
   deleted: number;
   /** Committed snapshots of other Kubernetes clusters below the same prefix. */
   foreign: number;
+  /** Snapshots that no rule keeps and that the bucket does not let go of yet; absent where there are none. */
+  locked?: number;
   /** Why pruning failed; empty when it went well. */
   pruneError: string;
 }
@@ -255,13 +273,17 @@ export const resultLimit = 2048;
  */
 export function encodeResult(result: Result): string {
   const run = result.run.outcome === 'Failed' ? { ...result.run, message: cut(result.run.message, 700) } : result.run;
-  const first = JSON.stringify(run);
-  if (result.inventory === undefined) return first;
-  for (let keep = Math.min(25, result.inventory.snapshots.length); keep >= 0; keep--) {
+  return withInventory(JSON.stringify(run), result.inventory);
+}
+
+/** The first line, and the inventory as a second one with as many snapshots as fit. */
+export function withInventory(first: string, whole: Inventory | undefined): string {
+  if (whole === undefined) return first;
+  for (let keep = Math.min(25, whole.snapshots.length); keep >= 0; keep--) {
     const inventory = {
-      ...result.inventory,
-      pruneError: cut(result.inventory.pruneError, 200),
-      snapshots: result.inventory.snapshots.slice(0, keep).map(({ id, size }) => [id, size]),
+      ...whole,
+      pruneError: cut(whole.pruneError, 200),
+      snapshots: whole.snapshots.slice(0, keep).map(({ id, size }) => [id, size]),
     };
     const text = `${first}\n${JSON.stringify(inventory)}`;
     if (Buffer.byteLength(text) <= resultLimit) return text;
@@ -274,7 +296,7 @@ function printable(text: string): string {
   return text.toWellFormed().replace(/\p{Cc}/gu, ' ');
 }
 
-function cut(text: string, bytes: number): string {
+export function cut(text: string, bytes: number): string {
   const clean = printable(text);
   const buffer = Buffer.from(clean);
   return buffer.length <= bytes
@@ -326,7 +348,7 @@ function isSuccess(run: object): run is Success {
   );
 }
 
-function inventoryOf(line: string | undefined): { inventory?: Inventory } {
+export function inventoryOf(line: string | undefined): { inventory?: Inventory } {
   const value = object(line ?? '');
   const list = value?.['snapshots'];
   if (value === undefined || !Array.isArray(list)) return {};
@@ -343,12 +365,13 @@ function inventoryOf(line: string | undefined): { inventory?: Inventory } {
       count: number('count'),
       deleted: number('deleted'),
       foreign: number('foreign'),
+      ...(number('locked') === 0 ? {} : { locked: number('locked') }),
       pruneError,
     },
   };
 }
 
-function object(text: string): Record<string, unknown> | undefined {
+export function object(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return value !== null && typeof value === 'object' && !Array.isArray(value)

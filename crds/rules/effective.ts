@@ -1,7 +1,8 @@
 // What a spec means once everything that it leaves out is computed. Pure; the webhook, the controller and the plugin all ask here.
-import type { DatabaseBackup, DatabaseBackupSpec } from '../databasebackup.gen.ts';
+import type { DatabaseBackup } from '../databasebackup.gen.ts';
+import type { DatabaseTask } from './engines/engine.ts';
+import { engines } from './engines/table.ts';
 
-const defaultPorts: Record<DatabaseBackupSpec['database']['engine'], number> = { postgres: 5432 };
 const defaultLevels = { zstd: 3, gzip: 6, none: 0 } as const;
 
 export interface Effective {
@@ -41,7 +42,7 @@ export function effective(backup: DatabaseBackup): Effective {
       spec.database?.cluster ??
       backup.status?.effective?.cluster ??
       defaultCluster(spec.database?.host ?? '', backup.metadata.name),
-    port: spec.database?.port ?? defaultPorts[spec.database?.engine] ?? 0,
+    port: spec.database?.port ?? engines[spec.database?.engine]?.defaultPort ?? 0,
     timeZone: spec.timeZone ?? 'Etc/UTC',
     suspend: spec.suspend ?? false,
     startingDeadlineSeconds: spec.startingDeadlineSeconds ?? 3600,
@@ -53,5 +54,17 @@ export function effective(backup: DatabaseBackup): Effective {
     maxDeletesPerRun: spec.retention?.maxDeletesPerRun ?? 10,
     successfulJobsHistoryLimit: spec.successfulJobsHistoryLimit ?? 1,
     failedJobsHistoryLimit: spec.failedJobsHistoryLimit ?? 3,
+  };
+}
+
+/** The database of a run. */
+export function databaseTask(backup: DatabaseBackup): DatabaseTask {
+  const { host, name, allDatabases, restoreCommand } = backup.spec.database;
+  return {
+    host,
+    port: effective(backup).port,
+    ...(name === undefined ? {} : { name }),
+    ...(allDatabases === undefined ? {} : { allDatabases: true }),
+    ...(restoreCommand === undefined ? {} : { restoreCommand }),
   };
 }

@@ -1,4 +1,5 @@
 // The manifest beside every snapshot: its commit record. It is written last, create-only; a data object without it is no snapshot.
+import type { EngineName } from './engines/table.ts';
 import { dataSuffix, type Owner, timestamp } from './names.ts';
 
 export interface Manifest {
@@ -15,7 +16,7 @@ export interface Manifest {
   lockEpoch: number;
   dumpStartedAt: string;
   committedAt: string;
-  engine: 'postgres';
+  engine: EngineName;
   dumpFormat: string;
   image: string;
   serverVersion: string;
@@ -24,7 +25,9 @@ export interface Manifest {
   identity: string;
   /** RFC 3339. The start of the first dump that found this identity; absent where there is none. */
   identitySince?: string;
+  /** Its name; empty for all databases and for engines that have none. */
   database: string;
+  allDatabases?: true;
   compression: 'zstd' | 'gzip' | 'none';
   encryption: 'age' | 'none';
   recipients: string[];
@@ -69,8 +72,12 @@ export function decodeManifest(text: string, expectedKey: string): Manifest {
     throw fail('it names no owner');
   if (!isDigest(value.storedSha256) || !isDigest(value.plainSha256)) throw fail('a digest is missing');
   if (!isSize(value.storedSize) || !isSize(value.plainSize)) throw fail('a size is missing');
-  for (const field of ['id', 'time', 'dumpStartedAt', 'jobUid', 'cluster', 'database'] as const)
+  for (const field of ['id', 'time', 'dumpStartedAt', 'jobUid', 'cluster', 'database', 'engine', 'identity'] as const)
     if (typeof value[field] !== 'string') throw fail(`${field} is missing`);
+  if (!['zstd', 'gzip', 'none'].includes(String(value.compression)))
+    throw fail(`compression ${JSON.stringify(value.compression)} is unknown`);
+  if (!['age', 'none'].includes(String(value.encryption)))
+    throw fail(`encryption ${JSON.stringify(value.encryption)} is unknown`);
   if (expectedKey.split('/').at(-1) !== `${value.id}${dataSuffix}`)
     throw fail(`it has the id of another, ${JSON.stringify(value.id)}`);
   if (value.identity !== undefined && typeof value.identity !== 'string') throw fail('identity is not a text');

@@ -39,8 +39,8 @@ export const reasons = {
   DatabaseAuthFailed: {
     exitCode: 31, // Not 13: Node ends with that by itself when it waits at the top level for what never comes.
     permanent: true,
-    sentence: 'The database refused the login',
-    fix: 'check user name and password in the Secret of spec.database.auth',
+    sentence: 'The database refused the login, or the login lacks a right',
+    fix: 'check user name and password in the Secret of spec.database.auth, and grant what the message names',
   },
   VersionSkew: {
     exitCode: 14,
@@ -76,7 +76,7 @@ export const reasons = {
     exitCode: 19,
     permanent: true,
     sentence: 'The store refused the credentials',
-    fix: 'check the Secret of spec.storage',
+    fix: 'check the Secret or the identity of spec.storage',
   },
   StorageDenied: {
     exitCode: 20,
@@ -143,6 +143,48 @@ export const reasons = {
     permanent: true,
     sentence: 'The run was canceled',
     fix: 'nothing; trigger another when it is wanted',
+  },
+  TargetNotEmpty: {
+    exitCode: 33,
+    permanent: true,
+    sentence: 'The database to restore into is not empty',
+    fix: 'restore into an empty database, or ask for ifNotEmpty: Overwrite with a snapshot and notAfter',
+  },
+  SnapshotNotFound: {
+    exitCode: 34,
+    permanent: true,
+    sentence: 'The snapshot is not in storage',
+    fix: 'see list-snapshots --live for what is there, and check storage, namespace, name and cluster of the source',
+  },
+  SnapshotAmbiguous: {
+    exitCode: 35,
+    permanent: true,
+    sentence: 'Snapshots of more than one database could be meant',
+    fix: 'name the snapshot by its id',
+  },
+  DecryptFailed: {
+    exitCode: 36,
+    permanent: true,
+    sentence: 'The snapshot could not be decrypted or decompressed',
+    fix: 'give the identity that belongs to one of the recipients in its manifest; if it does, take another snapshot',
+  },
+  RestoreFailed: {
+    exitCode: 37,
+    permanent: true,
+    sentence: 'The restore did not end well, and the database is as it was',
+    fix: 'read the message and the log of the container "restore"',
+  },
+  RestoreIncomplete: {
+    exitCode: 38,
+    permanent: true,
+    sentence: 'The restore ended half way, and the database holds a part of the snapshot',
+    fix: 'make the database empty and restore again; no backup is taken of it before that',
+  },
+  VerifyFailed: {
+    exitCode: 39,
+    permanent: true,
+    sentence: 'The snapshot does not hold a whole dump',
+    fix: 'take a new backup, and look for what changed the old one',
   },
 } as const satisfies Record<string, ReasonEntry>;
 

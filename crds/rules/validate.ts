@@ -9,6 +9,7 @@ import { retentionRules } from './admission/retention-rules.ts';
 import { scheduleRules } from './admission/schedule-rules.ts';
 import { malformed, schemaFindings } from './admission/schema-check.ts';
 import { storageRules } from './admission/storage-rules.ts';
+import { storeRules } from './admission/store-rules.ts';
 
 export type { Finding } from './admission/finding.ts';
 export { sentence } from './admission/finding.ts';
@@ -16,6 +17,7 @@ export { sentence } from './admission/finding.ts';
 const rules: readonly Rule[] = [
   ...objectRules,
   ...scheduleRules,
+  ...storeRules,
   ...storageRules,
   ...databaseRules,
   ...retentionRules,

@@ -61,12 +61,13 @@ class DirectoryStorage implements Storage {
     return Buffer.concat(chunks);
   }
 
-  async *get(key: string, start = 0): AsyncGenerator<Buffer, void, void> {
+  async *get(key: string, start = 0, length?: number): AsyncGenerator<Buffer, void, void> {
     const file = await this.#try('read', key, async () => {
       const path = join(await this.#folders.find(key), posix.basename(key));
       return open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     });
-    yield* file.createReadStream({ start, highWaterMark: readBytes });
+    const end = length === undefined ? {} : { end: start + length - 1 };
+    yield* file.createReadStream({ start, ...end, highWaterMark: readBytes });
   }
 
   async #entries(prefix: string): Promise<{ folder: string; files: Dirent[] }> {

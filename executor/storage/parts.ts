@@ -9,11 +9,14 @@ const firstParts = 5000;
 const partsPerDoubling = 500;
 const largestPart = 5 * 1024 * mebibyte;
 
-/** @param number of the part, from 1 */
-export function partSize(number: number, expectedBytes: number): number {
+/**
+ * @param number of the part, from 1
+ * @param smallest bytes of the first part where little is expected; tests make it small
+ */
+export function partSize(number: number, expectedBytes: number, smallest = smallestPart): number {
   const wanted = Math.ceil((2 * expectedBytes) / firstParts / mebibyte) * mebibyte;
   const doublings = number <= firstParts ? 0 : 1 + Math.floor((number - firstParts - 1) / partsPerDoubling);
-  return Math.min(largestPart, Math.max(smallestPart, wanted) * 2 ** doublings);
+  return Math.min(largestPart, Math.max(smallest, wanted) * 2 ** doublings);
 }
 
 /** Parts on their way while the next one fills: about 24 MiB of them, and at least one. */
@@ -21,13 +24,17 @@ export function partsInFlight(size: number): number {
   return Math.max(1, Math.floor((3 * smallestPart) / size));
 }
 
-/** Cuts a stream into parts. The last one may be short, and empty when all is. */
+/**
+ * Cuts a stream into parts. The last one may be short, and empty when all is.
+ * @param allocate where a part's memory comes from: whoever gets parts back can give it again
+ */
 export async function* parts(
   source: AsyncIterable<Buffer>,
   sizeOf: (number: number) => number,
+  allocate: (size: number) => Buffer = Buffer.allocUnsafeSlow,
 ): AsyncGenerator<{ number: number; body: Buffer; last: boolean }, void, void> {
   let number = 1;
-  let body = Buffer.allocUnsafeSlow(sizeOf(number));
+  let body = allocate(sizeOf(number));
   let filled = 0;
   for await (const chunk of source) {
     let rest = chunk;
@@ -36,7 +43,7 @@ export async function* parts(
       if (filled === body.length) {
         yield { number, body, last: false };
         number += 1;
-        body = Buffer.allocUnsafeSlow(sizeOf(number));
+        body = allocate(sizeOf(number));
         filled = 0;
       }
       const count = rest.copy(body, filled);

@@ -1,8 +1,13 @@
 // The S3 client: credentials from the Secret's files, bounded waiting, and the store's clock read off its answers.
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { S3Task } from '../../crds/rules/contract.ts';
+import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { readKey, readOptionalKey } from '../secret.ts';
+import { type Agents, storageAgents } from './agents.ts';
+import { checksumsOf } from './s3-settings.ts';
 
 /** Tries of one request, the first included. The client waits longer each time, at most 20 s: together half a minute and more. */
 const defaultAttempts = 10;
@@ -29,9 +34,8 @@ function credentials(run: Run, secret: NonNullable<S3Task['secret']>): NonNullab
   };
 }
 
-function configure(run: Run, task: S3Task, attempts: number): S3ClientConfig {
-  // Many compatible stores refuse the checksums that AWS asks for.
-  const checksums = task.endpoint === undefined ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';
+function configure(run: Run, task: S3Task, attempts: number, agents: Agents): S3ClientConfig {
+  const checksums = checksumsOf(task) === 'auto' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';
   return {
     region: task.region,
     forcePathStyle: task.forcePathStyle,
@@ -42,7 +46,7 @@ function configure(run: Run, task: S3Task, attempts: number): S3ClientConfig {
     responseChecksumValidation: checksums,
     // With it every part would get a connection of its own.
     expectContinueHeader: false,
-    requestHandler: { connectionTimeout: connectMilliseconds, socketTimeout: idleMilliseconds },
+    requestHandler: { connectionTimeout: connectMilliseconds, socketTimeout: idleMilliseconds, ...agents },
   };
 }
 
@@ -53,13 +57,21 @@ function dateOf(response: unknown): number {
   return Date.parse(headers['date'] ?? '');
 }
 
-export async function connectS3(run: Run, task: S3Task, attempts = defaultAttempts): Promise<S3Connection> {
-  // Read once here, so that a missing key is told as such and not as a failed request.
-  if (task.secret !== undefined) {
-    await readKey(run, task.secret.name, task.secret.accessKeyId);
-    await readKey(run, task.secret.name, task.secret.secretAccessKey);
+/** Looked at once here, so that what is missing is told as such and not as a failed request. */
+async function lookAtLogin(run: Run, { secret, roleArn }: S3Task): Promise<void> {
+  if (secret !== undefined) {
+    await readKey(run, secret.name, secret.accessKeyId);
+    await readKey(run, secret.name, secret.secretAccessKey);
   }
-  const client = new S3Client(configure(run, task, attempts));
+  if (roleArn === undefined) return;
+  await access(join(run.folders.cloudToken, 'token')).catch(() => {
+    throw new RunError('StorageAuthFailed', `take the role "${roleArn}": the pod has no token of its service account`);
+  });
+}
+
+export async function connectS3(run: Run, task: S3Task, attempts = defaultAttempts): Promise<S3Connection> {
+  await lookAtLogin(run, task);
+  const client = new S3Client(configure(run, task, attempts, await storageAgents(run, task)));
   let ahead: number | undefined;
   client.middlewareStack.add(
     (next) => async (args) => {

@@ -1,5 +1,5 @@
-// One create-only upload to S3 from a stream of unknown length. An own loop of parts: their size grows so that no dump is too long, a
-// source that fails takes the upload back, and an answer that was lost is found out.
+// How an upload reaches S3: a small one in one request, others as the parts of a multipart upload. What it began it takes back, also what
+// it never heard of.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -7,15 +7,18 @@ import {
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   HeadObjectCommand,
+  type HeadObjectCommandOutput,
   ListMultipartUploadsCommand,
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { partSize, parts, partsInFlight, untilAborted } from './parts.ts';
 import { createOnly, type Target } from './s3-create-only.ts';
 import { isTaken } from './s3-errors.ts';
-import type { PutOptions } from './storage.ts';
+import type { ChecksumSettings, ObjectSettings } from './s3-settings.ts';
+import { ObjectExists } from './storage.ts';
+import type { Destination } from './upload.ts';
 
 /** Tells our own object from one of another writer when the answer to its completion was lost. */
 const attemptField = 'dbbackup-upload';
@@ -23,83 +26,60 @@ const attemptField = 'dbbackup-upload';
 const mostAborts = 4;
 const againMilliseconds = 200;
 
-export class Upload {
+/** What is asked of the object; the first is computed when it is begun. */
+export interface Settings {
+  object(): ObjectSettings;
+  checksums: ChecksumSettings;
+}
+
+export class S3Upload implements Destination {
   readonly #target: Target;
-  readonly #options: PutOptions;
+  readonly #settings: Settings;
   readonly #attempt = randomUUID();
   readonly #sent: CompletedPart[] = [];
-  readonly #flying = new Set<Promise<void>>();
-  readonly #failed = new AbortController();
-  /** Aborted by the caller and by the first part that failed. */
-  readonly #signal: AbortSignal;
   #id: string | undefined;
   /** The request that begins the upload was sent more than once: each may have begun one. */
   #strays = false;
-  #bytes = 0;
+  /** The object may have come to be. */
+  #ending = false;
 
-  constructor(target: Target, options: PutOptions) {
+  constructor(target: Target, settings: Settings) {
     this.#target = target;
-    this.#options = options;
-    this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
-  }
-
-  /** Resolves to the size when the object is there, and only then. */
-  async run(source: AsyncIterable<Buffer>, taken: () => Error): Promise<number> {
-    try {
-      const sizeOf = (number: number) => partSize(number, this.#options.expectedBytes);
-      for await (const { number, body, last } of parts(untilAborted(source, this.#signal), sizeOf)) {
-        this.#bytes += body.length;
-        if (number === 1 && last) return await this.#whole(body, taken);
-        await this.#part(number, body);
-      }
-      await Promise.all(this.#flying);
-      this.#signal.throwIfAborted();
-      await this.#complete(taken);
-      if (this.#strays) await this.#abort(await this.#begun());
-      return this.#bytes;
-    } catch (error) {
-      await this.#takeBack(error);
-      // What called the run off, or the part that failed first, rather than its consequences.
-      throw this.#signal.aborted ? this.#signal.reason : error;
-    }
+    this.#settings = settings;
   }
 
   get #place() {
     return { Bucket: this.#target.bucket, Key: this.#target.key };
   }
 
-  /**
-   * Not abortable, as little as a completion: the store may be done with a request that was given up, and the object would stay. Whoever
-   * calls the run off takes back what came of it.
-   */
-  async #whole(body: Buffer, taken: () => Error): Promise<number> {
+  /** Of the request that makes the object or begins it. */
+  #begin() {
+    const { object, checksums } = this.#settings;
+    return { ...this.#place, ...object(), ...checksums, Metadata: { [attemptField]: this.#attempt } };
+  }
+
+  async whole(body: Buffer, signal: AbortSignal): Promise<void> {
     const { client } = this.#target;
-    this.#signal.throwIfAborted();
-    const input = { ...this.#place, Body: body, Metadata: { [attemptField]: this.#attempt } };
-    try {
-      await createOnly(this.#target, (only) => client.send(new PutObjectCommand({ ...input, ...only })), taken);
-    } catch (error) {
-      if (!(await this.#arrived())) throw isTaken(error) ? taken() : error;
-    }
-    return body.length;
+    const input = { ...this.#begin(), Body: body };
+    this.#ending = true;
+    const put = (only: { IfNoneMatch?: '*' }) =>
+      client.send(new PutObjectCommand({ ...input, ...only }), { abortSignal: signal });
+    await createOnly(this.#target, put, () => new ObjectExists(this.#target.key));
   }
 
-  /** Starts one part, after waiting until there is room for it. */
-  async #part(number: number, body: Buffer): Promise<void> {
-    const signal = this.#signal;
-    signal.throwIfAborted();
-    this.#id ??= await this.#create();
-    while (this.#flying.size >= partsInFlight(body.length)) await Promise.race(this.#flying);
-    signal.throwIfAborted();
-    const flight: Promise<void> = this.#send(number, body)
-      .catch((error: unknown) => this.#failed.abort(error))
-      .finally(() => this.#flying.delete(flight));
-    this.#flying.add(flight);
+  /** Not abortable: an upload whose id never came back could not be taken back. */
+  async begin(): Promise<void> {
+    const { client } = this.#target;
+    this.#strays = true;
+    const { UploadId, $metadata } = await client.send(new CreateMultipartUploadCommand(this.#begin()));
+    if (UploadId === undefined) throw new Error('the store gave no upload id');
+    this.#strays = ($metadata.attempts ?? 1) > 1;
+    this.#id = UploadId;
   }
 
-  async #send(number: number, body: Buffer): Promise<void> {
-    const input = { ...this.#place, UploadId: this.#id, PartNumber: number, Body: body };
-    const done = await this.#target.client.send(new UploadPartCommand(input), { abortSignal: this.#signal });
+  async part(number: number, body: Buffer, _last: boolean, signal: AbortSignal): Promise<void> {
+    const input = { ...this.#place, UploadId: this.#id, PartNumber: number, Body: body, ...this.#settings.checksums };
+    const done = await this.#target.client.send(new UploadPartCommand(input), { abortSignal: signal });
     this.#sent.push({
       PartNumber: number,
       ETag: done.ETag,
@@ -107,49 +87,39 @@ export class Upload {
     });
   }
 
-  /** Not abortable: an upload whose id never came back could not be taken back. */
-  async #create(): Promise<string> {
-    const { client } = this.#target;
-    this.#strays = true;
-    const checksums = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED';
-    const { UploadId, $metadata } = await client.send(
-      new CreateMultipartUploadCommand({
-        ...this.#place,
-        Metadata: { [attemptField]: this.#attempt },
-        ...(checksums ? { ChecksumAlgorithm: 'CRC32' } : {}),
-      }),
-    );
-    if (UploadId === undefined) throw new Error('the store gave no upload id');
-    this.#strays = ($metadata.attempts ?? 1) > 1;
-    return UploadId;
-  }
-
-  async #complete(taken: () => Error): Promise<void> {
+  async complete(signal: AbortSignal): Promise<void> {
     const { client } = this.#target;
     const Parts = this.#sent.sort((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
     const input = { ...this.#place, UploadId: this.#id, MultipartUpload: { Parts } };
-    try {
-      await createOnly(
-        this.#target,
-        (only) => client.send(new CompleteMultipartUploadCommand({ ...input, ...only })),
-        taken,
-      );
-    } catch (error) {
-      if (!(await this.#arrived())) throw isTaken(error) ? taken() : error;
-    }
+    this.#ending = true;
+    const end = (only: { IfNoneMatch?: '*' }) =>
+      client.send(new CompleteMultipartUploadCommand({ ...input, ...only }), { abortSignal: signal });
+    await createOnly(this.#target, end, () => new ObjectExists(this.#target.key));
   }
 
-  /** Whether the object is there and ours after a write that seems to have failed: its answer may have been lost. */
-  async #arrived(): Promise<boolean> {
+  /** Uploads that were begun beside the one that has become the object. */
+  async settle(): Promise<void> {
+    if (this.#strays) await this.#abort(await this.#begun());
+  }
+
+  isTaken(error: unknown): boolean {
+    return isTaken(error);
+  }
+
+  /** The object where it is this upload's own. */
+  async #own(): Promise<HeadObjectCommandOutput | undefined> {
     const head = await this.#target.client.send(new HeadObjectCommand(this.#place)).catch(() => undefined);
-    return head?.ContentLength === this.#bytes && head.Metadata?.[attemptField] === this.#attempt;
+    return head?.Metadata?.[attemptField] === this.#attempt ? head : undefined;
   }
 
-  /** Aborts the upload once no part is under way: a part that ends later would be kept, and billed. */
-  async #takeBack(error: unknown): Promise<void> {
-    this.#failed.abort(error);
-    await Promise.all(this.#flying);
+  async isOurs(size: number): Promise<boolean> {
+    return (await this.#own())?.ContentLength === size;
+  }
+
+  /** Called once no part is under way: a part that ends later would be kept, and billed. */
+  async discard(): Promise<void> {
     await this.#abort(this.#strays ? await this.#begun() : [this.#id]);
+    if (this.#ending) await this.#remove();
     // A request that we gave up may still be at work in the store, and what it writes keeps the upload alive: S3 asks to abort it again then.
     for (let again = 0; again < mostAborts && this.#id !== undefined; again++) {
       const left = await this.#begun([]);
@@ -157,6 +127,14 @@ export class Upload {
       await sleep(againMilliseconds * 2 ** again);
       await this.#abort(left);
     }
+  }
+
+  /** Of an object that came to be though nobody wants it any more: its one version. */
+  async #remove(): Promise<void> {
+    const found = await this.#own();
+    if (found === undefined) return;
+    const version = found.VersionId === undefined ? {} : { VersionId: found.VersionId };
+    await this.#target.client.send(new DeleteObjectCommand({ ...this.#place, ...version })).catch(() => {});
   }
 
   /**

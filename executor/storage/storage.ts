@@ -20,6 +20,18 @@ export class ObjectExists extends Error {
   override name = 'ObjectExists';
 }
 
+/** The store does not let go of an object yet: no failure, it is deleted by a later run. */
+export class ObjectLocked extends Error {
+  override name = 'ObjectLocked';
+  /** undefined where it is held until somebody releases it, or where the store does not tell. */
+  readonly until: Date | undefined;
+
+  constructor(key: string, until?: Date) {
+    super(`delete "${key}": it is locked${until === undefined ? '' : ` until ${until.toISOString()}`}`);
+    this.until = until;
+  }
+}
+
 export interface PutOptions {
   /** Aborted when the source fails or the run is called off: what has been sent is then taken back. */
   signal: AbortSignal;
@@ -34,12 +46,12 @@ export interface Storage {
   putSmall(key: string, text: string): Promise<void>;
   /** A whole small object; undefined when there is none. Refuses one of more than `limit` bytes. */
   getSmall(key: string, limit: number): Promise<Buffer | undefined>;
-  /** An object from byte `start` on. */
-  get(key: string, start?: number): AsyncIterable<Buffer>;
+  /** An object from byte `start` on, and no more than `length` bytes of it: one that is shorter ends early. */
+  get(key: string, start?: number, length?: number): AsyncIterable<Buffer>;
   /** The direct children of a prefix that ends with a slash, in any order. */
   list(prefix: string): AsyncIterable<StoredObject>;
   head(key: string): Promise<StoredObject | undefined>;
-  /** Deletes one object for good, every version of it. One that is not there is no error. */
+  /** Deletes one object for good, every version of it. One that is not there is no error; a locked one is ObjectLocked. */
   delete(key: string): Promise<void>;
   /** Uploads below the prefix that have not ended. */
   pending(prefix: string): Promise<PendingUpload[]>;

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../errors.ts';
+import { untilAborted } from './parts.ts';
 
 const fileMode = 0o640;
 
@@ -42,8 +43,8 @@ async function appear(partial: string, path: string): Promise<void> {
 async function fill(file: FileHandle, source: AsyncIterable<Buffer>, signal?: AbortSignal): Promise<number> {
   let size = 0;
   try {
-    for await (const chunk of source) {
-      signal?.throwIfAborted();
+    // A source that says nothing would keep an upload that is called off, and its file.
+    for await (const chunk of signal === undefined ? source : untilAborted(source, signal)) {
       await writeAll(file, chunk);
       size += chunk.length;
     }

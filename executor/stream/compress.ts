@@ -8,10 +8,10 @@ import { inOrder } from './ordered.ts';
 
 /** Larger blocks gain nothing at level 3, whose window is 2 MiB. */
 const blockBytes = 4_194_304;
-/** Each holds its block and as much for what comes of it: 4 times 8 MiB. Four is also how many threads libuv has. */
+/** Each holds its block and what comes of it, at most as much again: 4 times 8 MiB. Four is also how many threads libuv has. */
 const blocksAtOnce = 4;
-/** One piece for all that a block can become: each piece more is a way to the threads and back. */
-const outputBytes = blockBytes + 65_536;
+/** What a block becomes fits into one piece where it compresses 3:1; each piece more is a way to the threads and back. */
+const outputBytes = 1_572_864;
 
 const pack = { zstd: promisify(zstdCompress), gzip: promisify(gzip) };
 
@@ -37,10 +37,14 @@ export async function* compress(
   if (algorithm === 'none') yield* source;
   else {
     const packed = packer({ algorithm, level });
-    yield* inOrder(
-      parts(source, () => blockBytes),
-      blocksAtOnce,
-      ({ body }) => packed(body),
-    );
+    // Blocks are used again: the collector of garbage would let hundreds of mebibytes of them gather.
+    const free: Buffer[] = [];
+    const allocate = (): Buffer => free.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
+    const blocks = parts(source, () => blockBytes, allocate);
+    yield* inOrder(blocks, blocksAtOnce, async ({ body }) => {
+      const result = await packed(body);
+      free.push(body);
+      return result;
+    });
   }
 }

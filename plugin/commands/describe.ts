@@ -2,12 +2,14 @@
 import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
 import { effective } from '../../crds/rules/effective.ts';
 import { annotations, labels, leaseName } from '../../crds/rules/names.ts';
+import { contentName, serverName } from '../content.ts';
 import { type Evidence, gather, type Look } from '../evidence.ts';
 import { type Job, jobFinished, jobState, type Lease } from '../objects.ts';
 import { nameOf } from '../options.ts';
 import { oneLine } from '../output/printable.ts';
 import { age, isUtc, local, size, span, timeOf, utcAndLocal } from '../output/quantities.ts';
 import { fields, indent, table } from '../output/table.ts';
+import { addressOf, placeOf } from '../restore/place.ts';
 import { type Situation, situation } from '../situation.ts';
 import { fullName, prefixOf, snapshotsOf, totalOf } from '../snapshots.ts';
 import type { World } from '../world.ts';
@@ -60,7 +62,10 @@ function setup(backup: DatabaseBackup, lease: Look<Lease | undefined>, clock: Cl
   return fields([
     ['Backup', fullName(backup)],
     ['Schedule', spec.schedule === undefined ? 'none' : `${spec.schedule} in ${timeZone}${upcoming}`],
-    ['Database', `${database.name} on ${database.host}:${port} (${database.engine}, ${database.image})`],
+    [
+      'Database',
+      `${contentName(database)} on ${serverName({ ...database, port })} (${database.engine}, ${database.image})`,
+    ],
     ['Storage', storage(backup)],
     ['Encryption', encryption.age === undefined ? 'none' : recipients(encryption.age.recipients.length)],
     [
@@ -79,10 +84,13 @@ function recipients(count: number): string {
 }
 
 function storage(backup: DatabaseBackup): string {
-  const { s3, pvc } = backup.spec.storage;
+  const place = placeOf(backup);
   const prefix = prefixOf(backup);
-  if (s3 !== undefined) return `s3://${s3.bucket}/${prefix}${s3.endpoint === undefined ? '' : ` at ${s3.endpoint}`}`;
-  return `claim ${pvc?.claimName ?? ''}, folder ${pvc?.subPath === undefined ? '' : `${pvc.subPath}/`}${prefix}`;
+  if (place.kind === 'pvc')
+    return `claim ${place.claimName}, folder ${place.subPath === undefined ? '' : `${place.subPath}/`}${prefix}`;
+  const address = addressOf(place, prefix);
+  // Azure's address begins with it.
+  return place.endpoint === undefined || place.kind === 'azure' ? address : `${address} at ${place.endpoint}`;
 }
 
 function lock(name: string, lease: Look<Lease | undefined>, { now }: Clock): string {

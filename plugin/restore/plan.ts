@@ -1,19 +1,11 @@
 // Everything that a restore of one snapshot by hand needs to know, computed from the DatabaseBackup. Pure.
-import type { DatabaseBackup, S3StorageSpec } from '../../crds/databasebackup.gen.ts';
-import { effective } from '../../crds/rules/effective.ts';
+import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
+import { databaseTask, effective } from '../../crds/rules/effective.ts';
+import type { ByHand, DatabaseTask } from '../../crds/rules/engines/engine.ts';
+import { accessOf } from '../../crds/rules/engines/environment.ts';
 import { type EngineName, engines } from '../../crds/rules/engines/table.ts';
 import type { Snapshot } from '../snapshots.ts';
-
-export type Place =
-  | { kind: 's3'; bucket: string; region: string; endpoint?: string }
-  | { kind: 'pvc'; claimName: string; subPath?: string };
-
-/** A Secret of the backup's namespace; its value is never read. */
-export interface SecretUse {
-  purpose: string;
-  name: string;
-  keys: string[];
-}
+import { addressOf, fetchersOf, type Place, placeOf, type SecretUse, storageSecrets } from './place.ts';
 
 export interface Plan {
   namespace: string;
@@ -21,7 +13,11 @@ export interface Plan {
   snapshot: Snapshot;
   engine: EngineName;
   /** The database that the snapshot was taken of; never a default for the target. */
-  source: { host: string; port: number; name: string };
+  source: DatabaseTask;
+  /** What the dump is, which decides how it is restored. */
+  dumpFormat: string;
+  /** How the engine's stock tools restore it. */
+  byHand: ByHand;
   place: Place;
   /** Key of the data object in the store; the manifest's is this and `.json`. */
   key: string;
@@ -34,37 +30,19 @@ export interface Plan {
   secrets: SecretUse[];
 }
 
-function placeOf({ spec: { storage } }: DatabaseBackup): Place {
-  if (storage.s3 !== undefined) {
-    const { bucket, region, endpoint } = storage.s3;
-    return { kind: 's3', bucket, region, ...(endpoint === undefined ? {} : { endpoint }) };
-  }
-  const { claimName = '', subPath } = storage.pvc ?? {};
-  return { kind: 'pvc', claimName, ...(subPath === undefined ? {} : { subPath }) };
-}
-
-function storageSecrets(s3: S3StorageSpec | undefined): SecretUse[] {
-  const secret = s3?.auth.secretRef;
+function databaseSecrets({ database }: DatabaseBackup['spec']): SecretUse[] {
+  const { secret } = accessOf(database);
   if (secret === undefined) return [];
-  const { accessKeyId = 'AWS_ACCESS_KEY_ID', secretAccessKey = 'AWS_SECRET_ACCESS_KEY' } = secret.keys ?? {};
-  return [{ purpose: 'storage', name: secret.name, keys: [accessKeyId, secretAccessKey] }];
-}
-
-function databaseSecret({ database }: DatabaseBackup['spec']): SecretUse {
-  const { name, keys } = database.auth.secretRef;
-  const defaults = engines[database.engine].secretKeys;
-  return {
-    purpose: 'login of the source',
-    name,
-    keys: [keys?.username ?? defaults.username, keys?.password ?? defaults.password],
-  };
+  return [{ purpose: 'login of the source', name: secret.name, keys: Object.values(secret.keys) }];
 }
 
 const decompressors = { zstd: ['zstd'], gzip: ['gzip'], none: [] };
 
 export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
   const { metadata, spec } = backup;
-  const { port, compression } = effective(backup);
+  const { compression } = effective(backup);
+  const source = databaseTask(backup);
+  const byHand = engines[spec.database.engine].byHand(source);
   const place = placeOf(backup);
   const isEncrypted = snapshot.details?.encrypted ?? spec.encryption.age !== undefined;
   const folder = place.kind === 'pvc' && place.subPath !== undefined ? `${place.subPath}/` : '';
@@ -73,7 +51,9 @@ export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
     backup: metadata.name,
     snapshot,
     engine: spec.database.engine,
-    source: { host: spec.database.host, port, name: spec.database.name },
+    source,
+    dumpFormat: engines[spec.database.engine].dumpFormat(source),
+    byHand,
     place,
     key: snapshot.key,
     path: folder + snapshot.key,
@@ -81,15 +61,15 @@ export function planOf(backup: DatabaseBackup, snapshot: Snapshot): Plan {
     recipients: isEncrypted ? (spec.encryption.age?.recipients ?? []) : [],
     compression: compression.algorithm,
     tools: [
-      ...(place.kind === 's3' ? ['aws'] : []),
+      ...fetchersOf(place),
       ...(isEncrypted ? ['age'] : []),
       ...decompressors[compression.algorithm],
-      ...engines[spec.database.engine].restoreTools,
+      ...byHand.tools,
     ],
-    secrets: [...storageSecrets(spec.storage.s3), databaseSecret(spec)],
+    secrets: [...storageSecrets(spec.storage), ...databaseSecrets(spec)],
   };
 }
 
 export function urlOf({ place, path }: Plan): string {
-  return place.kind === 's3' ? `s3://${place.bucket}/${path}` : `claim ${place.claimName}, file ${path}`;
+  return addressOf(place, path);
 }

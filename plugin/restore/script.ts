@@ -1,9 +1,10 @@
 // The POSIX shell script of `restore-locate -o shell`: it restores one snapshot with stock tools and without dbbackup. Pure.
-import { engines } from '../../crds/rules/engines/table.ts';
+
+import { quote } from '../../crds/rules/engines/quote.ts';
+import { contentName } from '../content.ts';
+import { fetchersOf } from './place.ts';
 import type { Plan } from './plan.ts';
-import { quote } from './quote.ts';
 import { fetching } from './script-storage.ts';
-import { targets } from './target.ts';
 
 // Set here and used below; whatever comes from the cluster is one quoted word, never code.
 function values(plan: Plan): string {
@@ -14,7 +15,8 @@ function values(plan: Plan): string {
     ['path', plan.path],
     ['status_size', snapshot.details?.storedSize?.toString() ?? ''],
     ['status_sha256', snapshot.details?.sha256 ?? ''],
-    ['source', `${plan.source.name} on ${plan.source.host}`],
+    ['format', plan.dumpFormat],
+    ['source', `${contentName(plan.source)} on ${plan.source.host}`],
   ];
   return entries.map(([name, value]) => `${name}=${quote(value)}`).join('\n');
 }
@@ -66,6 +68,8 @@ read_manifest() {
   stored_size=$(field storedSize) stored_sha256=$(field storedSha256)
   plain_size=$(field plainSize) plain_sha256=$(field plainSha256)
   compression=$(field compression) encryption=$(field encryption)
+  has=$(field dumpFormat)
+  [ "$has" = "$format" ] || stop "the snapshot is a dump of format $has, and the backup makes $format now" "restore it by the lines in its manifest, $key.json"
   is_number "$stored_size" && is_number "$plain_size" && is_digest "$stored_sha256" && is_digest "$plain_sha256" ||
     stop "the manifest lacks a size or a sha256" "check the key $key.json"
   [ -z "$status_size" ] || [ "$status_size" = "$stored_size" ] || stop "the manifest says $stored_size bytes, the cluster says $status_size" "find out who changed the store"
@@ -121,8 +125,8 @@ drop() { case $1 in "$work"/*) rm -f "$1" ;; esac; }
 `;
 
 /** What is needed whatever the manifest says; only it knows how an older snapshot was compressed and encrypted. */
-function certain({ engine, place, snapshot }: Plan): string[] {
-  const tools = [...(place.kind === 's3' ? ['aws'] : []), ...engines[engine].restoreTools];
+function certain({ byHand, place, snapshot }: Plan): string[] {
+  const tools = [...fetchersOf(place), ...byHand.tools];
   return [
     ...tools.map((tool) => `need ${tool}`),
     'command -v sha256sum > /dev/null 2>&1 || need shasum',
@@ -131,14 +135,13 @@ function certain({ engine, place, snapshot }: Plan): string[] {
 }
 
 function restore(plan: Plan): string {
-  const engine = engines[plan.engine];
-  const target = targets[plan.engine];
+  const { byHand } = plan;
   const indented = (lines: readonly string[]): string => lines.map((line) => `  ${line}`).join('\n');
   return `
 restore() {
 ${indented(certain(plan))}
   check_storage
-${indented(engine.restoreChecks)}
+${indented(byHand.checks)}
   work=$(mktemp -d "\${TMPDIR:-/tmp}/dbbackup-restore.XXXXXX") || stop "cannot make a directory in \${TMPDIR:-/tmp}" "set TMPDIR to a directory with room"
   fetch_manifest
   read_manifest
@@ -147,9 +150,9 @@ ${indented(engine.restoreChecks)}
   same "stored snapshot" "$data" "$stored_size" "$stored_sha256"
   unpack
   same "dump" "$dump" "$plain_size" "$plain_sha256"
-  say "restoring into ${target.phrase}"
-  ${engine.restoreCommand} || stop "the restore into ${target.phrase} failed" ${quote(target.fix)}
-  printf '%s\\n' "restored snapshot $id into ${target.phrase}"
+  say "restoring into ${byHand.target}"
+  ${byHand.command} || stop "the restore into ${byHand.target} failed" ${quote(byHand.fix)}
+  printf '%s\\n' "restored snapshot $id into ${byHand.target}"
 }
 `;
 }

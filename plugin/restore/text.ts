@@ -1,9 +1,10 @@
 // What `restore-locate` tells a person and, as data, a program: where the snapshot is, what would be lost, what is needed. Pure.
+
+import { word } from '../../crds/rules/engines/quote.ts';
+import { contentName, serverName } from '../content.ts';
 import { local, size, span, utcAndLocal } from '../output/quantities.ts';
 import { fields } from '../output/table.ts';
 import { type Plan, urlOf } from './plan.ts';
-import { word } from './quote.ts';
-import { targets } from './target.ts';
 
 export interface Reader {
   now: Date;
@@ -25,6 +26,8 @@ function lost(plan: Plan, now: Date): string {
 
 function where({ place, namespace }: Plan): [string, string][] {
   if (place.kind === 'pvc') return [['Claim', `${namespace}/${place.claimName}`]];
+  if (place.kind === 'azure') return [['Account', place.account]];
+  if (place.kind === 'gcs') return place.endpoint === undefined ? [] : [['Endpoint', place.endpoint]];
   return [['Region', place.endpoint === undefined ? place.region : `${place.region}, endpoint ${place.endpoint}`]];
 }
 
@@ -42,7 +45,7 @@ function facts(plan: Plan, { now, zone }: Reader): string {
     ['Backup', `${plan.namespace}/${plan.backup}`],
     ['Taken', utcAndLocal(snapshot.time, zone)],
     ['Lost', lost(plan, now)],
-    ['Database', `${source.name} on ${source.host}:${source.port} (${plan.engine}${version})`],
+    ['Database', `${contentName(source)} on ${serverName(source)} (${plan.engine}${version})`],
     ['Data', urlOf(plan)],
     ['Manifest', `${urlOf(plan)}.json`],
     ...where(plan),
@@ -66,7 +69,7 @@ function needs(plan: Plan): string {
 function steps(plan: Plan, flags: string): string {
   return [
     'Restore into the database that these variables name; the source is never a default:',
-    ...targets[plan.engine].exports.map((line) => `  ${line}`),
+    ...plan.byHand.exports.map((line) => `  ${line}`),
     ...(plan.isEncrypted ? ['  export AGE_IDENTITY_FILE=...'] : []),
     ...(plan.place.kind === 'pvc' ? ['  export VOLUME_DIR=...   # where the claim is mounted'] : []),
     `  ${command(plan, flags)}`,

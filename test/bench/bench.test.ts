@@ -36,7 +36,7 @@ test.each([[['nothing']], [[]], [['review', 'more']], [['review', '-o', 'yaml']]
     const main = path.join(import.meta.dirname, 'main.ts');
     await expect(promisify(execFile)(process.execPath, [main, ...args])).rejects.toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('NAME      one of: review'),
+      stderr: expect.stringContaining('NAME      one of: backup, restore, review'),
     });
   },
 );

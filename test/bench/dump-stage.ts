@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
+import type { S3Task } from '../../crds/rules/contract.ts';
 import { row } from '../executor/archive.ts';
+import { Pod, taskFor } from '../executor/pod.ts';
 import { run } from '../rig/command.ts';
 import { debianPackages } from '../rig/debian.ts';
 import { type Postgres, startPostgres } from '../rig/servers/postgres.ts';
@@ -80,4 +82,18 @@ export async function startStage(mebibytes: number, log: (line: string) => void)
     await rm(folder, { recursive: true, force: true });
   };
   return { postgres, s3, folder, identityFile, recipient: await identityToRecipient(identity), env, stop };
+}
+
+/** A pod of a backup of the stage's database, or of a restore into another. */
+export function podOf(stage: Stage, database: string): Promise<Pod> {
+  const secret = { name: 's3', accessKeyId: 'id', secretAccessKey: 'key', sessionToken: 'token' };
+  const { region, endpoint } = stage.s3;
+  const store: S3Task = { kind: 's3', bucket: 'backups', region, endpoint, forcePathStyle: true, secret };
+  const over = {
+    recipients: [stage.recipient],
+    retention: { keepLast: 1, maxDeletesPerRun: 10 },
+    time: new Date(Math.floor(Date.now() / 1000) * 1000).toISOString(),
+  };
+  const keys = { id: stage.s3.accessKeyId, key: stage.s3.secretAccessKey };
+  return Pod.create(taskFor(store, { ...stage.postgres, database }, over), keys, `job-${Date.now()}`);
 }

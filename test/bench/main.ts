@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { backup } from './backup.ts';
 import { json, type Row, table } from './report.ts';
+import { restore } from './restore.ts';
 import { review } from './review.ts';
 import { scale } from './scale.ts';
 
@@ -16,7 +17,7 @@ export interface BenchOptions {
   log: (line: string) => void;
 }
 
-const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { backup, review, scale };
+const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { backup, restore, review, scale };
 const leastRuns = 3;
 
 const usage = `usage: npm run bench -- NAME [-o json] [--runs N] [--objects N] [--mebibytes N]
@@ -25,7 +26,7 @@ const usage = `usage: npm run bench -- NAME [-o json] [--runs N] [--objects N] [
   -o json   one JSON object a line instead of a table
   --runs    runs of each side, at least ${leastRuns}; medians are shown (default 5)
   --objects backups that scale has due at a time (default 10000)
-  --mebibytes size of the database that backup dumps (default 2048)`;
+  --mebibytes size of the database of backup and restore (default 2048)`;
 
 class UsageError extends Error {}
 

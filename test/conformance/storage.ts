@@ -1,13 +1,25 @@
 // What every kind of storage must do, run against a real server or disk of each kind.
 import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { RunError } from '../../executor/errors.ts';
 import { ObjectExists, type PutOptions, type Storage } from '../../executor/storage/storage.ts';
 import { waitFor } from '../wait.ts';
 
-/** The first part's size on stores that have parts. */
-const part = 8 * 1_048_576;
 const chunkBytes = 100_003;
+/** Sources that break in one run, each at a place of its own. */
+const breaks = 200;
+/** Each of its 2,510 objects is a request, and on a machine that does other work too a request takes its time. */
+const listingMilliseconds = 300_000;
+/** How long an upload that is called off may take to end: less than the kubelet waits. */
+const endMilliseconds = 8000;
+
+export interface Kind {
+  /** Bytes of the first part; 8 MiB where the store takes no smaller ones. */
+  part: number;
+  /** Whether uploads that have not ended can be listed and taken back by another process. */
+  listsPending: boolean;
+}
 
 /** Bytes that differ everywhere and cost nothing. */
 const pattern = createHash('shake256', { outputLength: 2 * chunkBytes })
@@ -38,12 +50,50 @@ async function* hanging(size: number, signal: AbortSignal): AsyncGenerator<Buffe
   await new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason), { once: true }));
 }
 
+/** Sends so much and then nothing, and does not hear that it is called off. */
+async function* deaf(size: number): AsyncGenerator<Buffer, void, void> {
+  yield* bytes(size);
+  await new Promise(() => {});
+}
+
+/** A little at a time. */
+async function* slow(size: number): AsyncGenerator<Buffer, void, void> {
+  for await (const chunk of bytes(size)) {
+    for (let at = 0; at < chunk.length; at += 40_000) {
+      await pause(2);
+      yield chunk.subarray(at, at + 40_000);
+    }
+  }
+}
+
+/** Numbers below 1 that a seed decides (mulberry32). */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const seed = Number(process.env['DBBACKUP_SEED'] ?? Date.now() % 1_000_000);
+
+/** Does the work of each item, four at a time. */
+async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const lane = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  await Promise.all([lane(), lane(), lane(), lane()]);
+}
+
 const options = (signal = new AbortController().signal): PutOptions => ({ signal, expectedBytes: 0 });
 
 let nextPrefix = 0;
 
 /** @param open gives the storage, opened before the first test */
-export function storageConformance(name: string, open: () => Storage): void {
+export function storageConformance(name: string, { part, listsPending }: Kind, open: () => Storage): void {
   const fresh = () => {
     nextPrefix += 1;
     return { storage: open(), prefix: `conformance/${process.pid}/${nextPrefix}/` };
@@ -61,7 +111,7 @@ export function storageConformance(name: string, open: () => Storage): void {
   }
 
   describe(name, () => {
-    test.each([0, 1, part - 1, part, part + 1, 2 * part, 5 * part + 500])(
+    test.each([0, 1, part - 1, part, part + 1, 2 * part, 5 * part + 500, ...(part < 1_048_576 ? [40 * part] : [])])(
       'a stream of %d bytes comes back as it was',
       async (size) => {
         const { storage, prefix } = fresh();
@@ -80,23 +130,39 @@ export function storageConformance(name: string, open: () => Storage): void {
       expect(Buffer.concat(chunks).toString()).toBe('789');
     });
 
-    test('a source that breaks anywhere leaves nothing, visible or pending', async () => {
+    test('a get from the middle of many parts gives the rest', async () => {
       const { storage, prefix } = fresh();
-      const offsets = [
-        0,
-        1,
-        part - 1,
-        part,
-        part + 1,
-        3 * part,
-        ...Array.from({ length: 14 }, (_, n) => (n * 2_654_435_761) % (3 * part)),
-      ];
-      for (const offset of offsets) {
-        await expect(storage.put(`${prefix}a.snap`, breaking(offset), options()), `offset ${offset}`).rejects.toThrow(
-          'the source broke',
-        );
-        await expectNothing(storage, prefix);
-      }
+      await storage.put(`${prefix}a.snap`, bytes(2 * part + 9), options());
+      const all: Buffer[] = [];
+      for await (const chunk of bytes(2 * part + 9)) all.push(chunk);
+      const rest = createHash('sha256')
+        .update(Buffer.concat(all).subarray(part + 1))
+        .digest('hex');
+      expect(await digest(storage.get(`${prefix}a.snap`, part + 1))).toBe(rest);
+    });
+
+    test('a slow source loses nothing', async () => {
+      const { storage, prefix } = fresh();
+      const size = Math.min(2 * part + 5, 3_000_000);
+      expect(await storage.put(`${prefix}a.snap`, slow(size), options())).toBe(size);
+      expect(await digest(storage.get(`${prefix}a.snap`))).toBe(await digest(bytes(size)));
+    });
+
+    test(`${breaks} sources that break anywhere leave nothing, visible or pending (seed ${seed})`, async () => {
+      const { storage, prefix } = fresh();
+      const random = numbers(seed);
+      const edges = [0, 1, part - 1, part, part + 1, 2 * part];
+      const reach = part < 1_048_576 ? 3 * part : 1.5 * part;
+      const offsets = [...edges, ...Array.from({ length: breaks - edges.length }, () => Math.floor(random() * reach))];
+      await each(
+        offsets.map((offset, index) => ({ offset, key: `${prefix}${index}.snap` })),
+        async ({ offset, key }) => {
+          const putting = storage.put(key, breaking(offset), options());
+          await expect(putting, `seed ${seed}, offset ${offset}`).rejects.toThrow('the source broke');
+          expect(await storage.head(key), `seed ${seed}, offset ${offset}`).toBeUndefined();
+        },
+      );
+      await expectNothing(storage, prefix);
     });
 
     test('an upload that is called off while its source says nothing leaves nothing', async () => {
@@ -110,7 +176,42 @@ export function storageConformance(name: string, open: () => Storage): void {
       }
     });
 
-    test('an upload that another process left is seen and can be taken back', async () => {
+    test('an upload whose source neither sends nor hears ends soon when it is called off, and leaves nothing', async () => {
+      const { storage, prefix } = fresh();
+      for (const size of [0, 10, part + 10]) {
+        const callOff = new AbortController();
+        const putting = storage.put(`${prefix}a.snap`, deaf(size), options(callOff.signal));
+        setTimeout(() => callOff.abort(new RunError('Canceled', 'called off')), 100);
+        const began = performance.now();
+        await expect(putting).rejects.toThrow('called off');
+        expect(performance.now() - began).toBeLessThan(endMilliseconds);
+        await expectNothing(storage, prefix);
+      }
+    });
+
+    test(`an upload that is called off at any moment is there as a whole or not at all (seed ${seed})`, async () => {
+      const { storage, prefix } = fresh();
+      const random = numbers(seed + 1);
+      const size = 2 * part + 10;
+      await each(
+        Array.from({ length: 12 }, (_, index) => ({ key: `${prefix}${index}.snap`, after: random() * 150 })),
+        async ({ key, after }) => {
+          const callOff = new AbortController();
+          const timer = setTimeout(() => callOff.abort(new RunError('Canceled', 'called off')), after);
+          const put = await storage
+            .put(key, bytes(size), options(callOff.signal))
+            .catch((error: Error) => error.message);
+          clearTimeout(timer);
+          const what = `seed ${seed}, after ${after} ms`;
+          expect([size, 'called off'], what).toContain(put);
+          expect((await storage.head(key))?.size, what).toBe(put === size ? size : undefined);
+        },
+      );
+      expect(await storage.pending(prefix)).toEqual([]);
+    });
+
+    // Where nothing can be listed, nothing is to be seen.
+    const takenBack = async () => {
       const { storage, prefix } = fresh();
       const callOff = new AbortController();
       const putting = storage.put(`${prefix}a.snap`, hanging(part + 10, callOff.signal), options(callOff.signal));
@@ -124,7 +225,8 @@ export function storageConformance(name: string, open: () => Storage): void {
       callOff.abort(new RunError('Canceled', 'called off'));
       await ending;
       await expectNothing(storage, prefix);
-    });
+    };
+    if (listsPending) test('an upload that another process left is seen and can be taken back', takenBack);
 
     test.each([3, part + 3])('a key that is taken is refused at %d bytes, and its object stays', async (size) => {
       const { storage, prefix } = fresh();
@@ -156,15 +258,18 @@ export function storageConformance(name: string, open: () => Storage): void {
       expect(await storage.head(`${prefix}b.json`)).toBeUndefined();
     });
 
-    test('a listing of 1,050 shows each direct child once and nothing deeper or beside', async () => {
-      const { storage, prefix } = fresh();
-      const wanted = Array.from({ length: 1050 }, (_, n) => `${String(n).padStart(4, '0')}.snap`);
-      for (let at = 0; at < wanted.length; at += 50)
-        await Promise.all(wanted.slice(at, at + 50).map((one) => storage.putSmall(prefix + one, one)));
-      await storage.putSmall(`${prefix}deeper/a.snap`, '');
-      await storage.putSmall(`${prefix.slice(0, -1)}-beside/a.snap`, '');
-      expect(await names(storage, prefix)).toEqual(wanted);
-    });
+    test(
+      'a listing of 2,510 shows each direct child once and nothing deeper or beside',
+      async () => {
+        const { storage, prefix } = fresh();
+        const wanted = Array.from({ length: 2510 }, (_, n) => `${String(n).padStart(4, '0')}.snap`);
+        await each(wanted, (one) => storage.putSmall(prefix + one, one));
+        await storage.putSmall(`${prefix}deeper/a.snap`, 'a');
+        await storage.putSmall(`${prefix.slice(0, -1)}-beside/a.snap`, 'a');
+        expect(await names(storage, prefix)).toEqual(wanted);
+      },
+      listingMilliseconds,
+    );
 
     test('a prefix where nothing was ever written is empty', async () => {
       const { storage, prefix } = fresh();

@@ -257,6 +257,16 @@ describe('effects', () => {
     await expect(does([fail])).rejects.toMatchObject({ status: 409 });
   });
 
+  test('that delete a Job that waits leave one alone that another has claimed meanwhile', async () => {
+    const remove: Effect = { kind: 'deleteJob', name: jobName, uid: 'job-1', why: 'the spec has changed', waits: true };
+    kube.put('jobs', job()).put('backups', backup({ status: { run: claimOf(job()) } }));
+    await expect(does([remove])).rejects.toThrow(Stale);
+    expect(made()).toEqual(job());
+    kube.put('backups', backup({ status: { run: claimOf(job(), { outcome: 'Failed' }) } }));
+    await does([remove]);
+    expect(made()).toBeUndefined();
+  });
+
   test('that are for people only ask nothing of the server', async () => {
     expect(await does([{ kind: 'event', type: 'Normal', reason: 'X', action: 'X', note: 'x' }])).toEqual({});
     expect(kube.calls).toEqual([]);

@@ -1,6 +1,7 @@
 // One look at one backup: its writes in their order, one status write, and nothing told that does not stand.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { reconcile, type World } from '../../controller/reconcile.ts';
+import { Staleness } from '../../controller/staleness.ts';
 import { ApiError } from '../../controller/transport.ts';
 import { backup, claimOf, committedPod, job, jobName, lease, settings } from './builders.ts';
 import { MemoryKube, wired } from './memory-kube.ts';
@@ -24,6 +25,7 @@ async function look(change: Partial<World> = {}): Promise<number | undefined> {
     caches,
     seats,
     settings,
+    staleness: new Staleness(),
     now: () => new Date(now),
     finished: (_, { result }) => told.push(`finished ${result}`),
     tell: (_, { reason }) => told.push(reason),
@@ -127,6 +129,21 @@ describe('a world that has changed meanwhile', () => {
     expect(await look()).toBe(now + 200);
     expect(kube.calls).toContain(refused);
     expect([told, status()]).toEqual([[], before]);
+  });
+
+  test('again and again is looked at ever later, and soon again once a look came to its end', async () => {
+    const staleness = new Staleness();
+    const again = async (): Promise<number> => ((await look({ staleness })) ?? 0) - now;
+    waits();
+    kube.refuse = (call) => {
+      if (call === 'put lease dbbackup-orders-db') throw new ApiError(call, 409, 'has changed');
+    };
+    const rows: number[] = [];
+    for (let count = 0; count < 8; count++) rows.push(await again());
+    expect(rows).toEqual([200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+    kube.refuse = () => {};
+    await look({ staleness });
+    expect(staleness.size).toBe(0);
   });
 
   test('counts and tells an outcome only once it stands', async () => {

@@ -164,6 +164,15 @@ describe('a run that succeeded', () => {
     expect(conditionOf(pruned, 'BackupHealthy')?.status).toBe('True');
   });
 
+  test('says in Retained how many snapshots the bucket still locks, which is no trouble', () => {
+    const message = encodeResult({ run: success, inventory: { ...inventory, locked: 3 } });
+    const pruned = look({ ...world, pods: [executorSaid(message)] }, now);
+    expect(conditionOf(pruned, 'Retained')).toMatchObject({
+      status: 'True',
+      message: expect.stringContaining('still locks 3 that no rule keeps'),
+    });
+  });
+
   test('keeps what was known of the store when its inventory was cut off', () => {
     const known = backup({ status: { ...status, snapshots: [{ id: 'old', size: 1 }], snapshotCount: 9 } });
     const cut = look({ ...world, backup: known, pods: [executorSaid(encodeResult({ run: success }))] }, now);

@@ -107,6 +107,28 @@ describe('connections', () => {
   });
 });
 
+describe('the deletion of a Job', () => {
+  const answered = async (found: string | undefined): Promise<number> => {
+    answer = ({ method }, response) => {
+      if (method === 'DELETE') response.writeHead(409).end('{}');
+      else if (found === undefined) response.writeHead(404).end('{}');
+      else response.end(JSON.stringify({ metadata: { uid: found } }));
+    };
+    return await kubeOf(transport)
+      .deleteJob('shop', 'orders', 'uid-1')
+      .then(
+        () => 200,
+        (error: unknown) => (error instanceof ApiError ? error.status : 0),
+      );
+  };
+
+  test('that meets a conflict is done when the Job is gone or another has its name, and not when it is there', async () => {
+    expect(await answered(undefined)).toBe(200);
+    expect(await answered('uid-2')).toBe(200);
+    expect(await answered('uid-1')).toBe(409);
+  });
+});
+
 describe('limits', () => {
   test('are taken by the bucket of the method and the lane of the call, of its user, or the last', async () => {
     const reads = vi.spyOn(limiter.reads, 'take');

@@ -99,6 +99,16 @@ describe('a window', () => {
     expect(told(look({ backup: backup({ status }) }, '2025-03-27T01:00:05Z'))).toEqual([]);
   });
 
+  test('whose Job ended without a claim is counted once, and its Job not asked for again', () => {
+    const ended = job({ started: window, ended: 'Complete' });
+    const first = look({ jobs: [ended] }, '2025-03-27T01:05:00Z');
+    expect(told(first).filter((effect) => effect.startsWith('create'))).toEqual([]);
+    expect(first.status).toMatchObject({ missedWindows: 1, missedUntil: window });
+    const second = look({ backup: backup({ status: first.status }), jobs: [ended] }, '2025-03-27T01:06:00Z');
+    expect(told(second)).toEqual([]);
+    expect(second.status.missedWindows).toBe(1);
+  });
+
   test('is made again under the same name while no claim names it', () => {
     const status = { lastAttemptScheduledTime: '2025-03-26T01:00:00Z' };
     expect(told(look({ backup: backup({ status }) }, '2025-03-27T01:00:05Z'))).toEqual([`create ${jobName}`]);
@@ -118,6 +128,14 @@ describe('a window', () => {
     expect(told(decision)).toContain('event WindowMissed');
     expect(told(decision)).not.toContain('create orders-20250328010000');
     expect(decision.status.missedWindows).toBe(1);
+  });
+
+  test('that is due while the Job before it is only not seen to have ended is not missed', () => {
+    const run = claimOf(job({ started: window }), { outcome: 'Succeeded' });
+    const behind = backup({ status: { lastAttemptScheduledTime: window, run } });
+    const decision = look({ backup: behind, jobs: [job({ started: window })] }, '2025-03-28T01:00:00Z');
+    expect(told(decision)).toEqual(['create orders-20250328010000']);
+    expect(decision.status.missedWindows).toBe(0);
   });
 
   test('is due beside a manual Job that runs', () => {

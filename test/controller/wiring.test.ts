@@ -32,6 +32,22 @@ describe('a change of', () => {
     expect(concerned(({ wiring }) => wiring.backupTold(backup()))).toEqual(['shop/orders']);
   });
 
+  test('a backup that comes to a place in storage, or leaves one, concerns those who write there too', () => {
+    const place = (name: string, pathPrefix: string): Backup => {
+      const one = other(name);
+      return { ...one, spec: { ...one.spec, storage: { ...one.spec.storage, pathPrefix } } };
+    };
+    kube.put('backups', place('reports', 'there'));
+    const comes = (one: Backup) =>
+      concerned(({ wiring }) => {
+        kube.put('backups', one);
+        wiring.backupTold(one);
+      });
+    expect(comes(place('fresh', 'elsewhere'))).toEqual(['shop/fresh']);
+    expect(comes(place('fresh', 'there'))).toEqual(['shop/fresh', 'shop/reports']);
+    expect(comes(place('fresh', 'elsewhere'))).toEqual(['shop/fresh', 'shop/reports']);
+  });
+
   test('a backup that is gone concerns all who wait for its lock: it may have stood first in line', () => {
     expect(
       concerned(({ wiring }) => {

@@ -5,7 +5,8 @@ import { parse } from 'yaml';
 import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
 import { defaultResources } from '../../crds/rules/admission/job-rules.ts';
 import { withoutEmpty } from '../../crds/rules/empty-fields.ts';
-import { postgres } from '../../crds/rules/engines/postgres.ts';
+import type { Scope } from '../../crds/rules/engines/engine.ts';
+import { type EngineName, engines } from '../../crds/rules/engines/table.ts';
 import { unknownFields } from '../../crds/rules/unknown-fields.ts';
 import { type Finding, sentence, validate } from '../../crds/rules/validate.ts';
 import { judge } from '../../plugin/validate/judge.ts';
@@ -82,15 +83,26 @@ describe('what the CRD repeats of the rules', () => {
     if (key === 'rule' && typeof value === 'string') texts.push(value);
     return value;
   });
-  const rule = texts.find((text) => text.includes('exclude-table-data')) ?? '';
-  const options = (pattern: RegExp): string[] => (pattern.exec(rule)?.[1] ?? '').split('|').map((name) => `--${name}`);
+  const options = (condition: string, pattern: RegExp): string[] => {
+    const rule = texts.find((text) => text.startsWith(`!has(self.extraArgs) || ${condition} ||`)) ?? '';
+    return (pattern.exec(rule)?.[1] ?? '').split('|').map((name) => `--${name}`);
+  };
 
-  test('is the allow-list of extra arguments, those with a value and the switches', () => {
-    const allowed = Object.entries(postgres.allowedArguments);
+  test.each<[string, EngineName, Scope]>([
+    ["self.engine != 'postgres' || has(self.allDatabases)", 'postgres', { name: 'orders' }],
+    ["self.engine != 'postgres' || !has(self.allDatabases)", 'postgres', { allDatabases: true }],
+    ["self.engine != 'mysql'", 'mysql', { name: 'orders' }],
+    ["self.engine != 'mysql'", 'mysql', { allDatabases: true }],
+    ["self.engine != 'mariadb'", 'mariadb', { name: 'orders' }],
+    ["self.engine != 'mariadb'", 'mariadb', { allDatabases: true }],
+    ["self.engine != 'mongodb' || has(self.allDatabases)", 'mongodb', { name: 'orders' }],
+    ["self.engine != 'mongodb' || !has(self.allDatabases)", 'mongodb', { allDatabases: true }],
+  ])('is the allow-list of extra arguments where %s does not hold: %s %j', (condition, engine, scope) => {
+    const allowed = Object.entries(engines[engine].allowedArguments(scope));
     const ofKind = (takesValue: boolean): string[] =>
       allowed.filter(([, takes]) => takes === takesValue).map(([name]) => name);
-    expect(options(/\^--\(([^)]*)\)=/)).toEqual(ofKind(true));
-    expect(options(/\^--\(([^)]*)\)\$/)).toEqual(ofKind(false));
+    expect(options(condition, /\^--\(([^)]*)\)=/)).toEqual(ofKind(true));
+    expect(options(condition, /\^--\(([^)]*)\)\$/)).toEqual(ofKind(false));
   });
 
   test('is the resources that a dump has where nothing is said', () => {

@@ -31,6 +31,8 @@ export async function bareRun(task: Task, over: Partial<Run> = {}): Promise<Bare
       now: () => new Date(),
       log: keepingLog(lines),
       secrets: new Secrets(),
+      storeMayBeLocal: true,
+      environment: {},
       signal: new AbortController().signal,
     },
   );

@@ -6,15 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
-  type DirectoryTask,
   decodeResult,
   encodeTask,
   paths,
   type Result,
-  type S3Task,
+  type StorageTask,
   type Task,
 } from '../../crds/rules/contract.ts';
-import { dumpScript } from '../../crds/rules/engines/script.ts';
+import { dumpEnvironment } from '../../crds/rules/engines/environment.ts';
+import { dumpScript, restoreScript } from '../../crds/rules/engines/script.ts';
 import { engines } from '../../crds/rules/engines/table.ts';
 
 const program = fileURLToPath(new URL('../../executor/main.ts', import.meta.url));
@@ -28,7 +28,7 @@ export interface Database {
   bin: string;
 }
 
-export function taskFor(storage: S3Task | DirectoryTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
+export function taskFor(storage: StorageTask, database: Partial<Database>, over: Partial<Task> = {}): Task {
   return {
     version: 1,
     owner: { clusterUid: '5f1d5a56-0000-4000-8000-000000000001', namespace: 'shop', name: 'orders' },
@@ -120,12 +120,14 @@ export class Pod {
     return join(this.root, 'termination-log');
   }
 
-  #executor(command: 'prepare' | 'backup', env: NodeJS.ProcessEnv, main: string): Container {
+  /** @param env variables beside those of the task; @param main the executor as it was built, in place of its source */
+  executor(command: string, env: NodeJS.ProcessEnv = {}, main = program): Container {
     const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
     const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
     const container = start(process.execPath, [main, command], {
       PATH: process.env['PATH'],
       DBBACKUP_ROOT: this.root,
+      DBBACKUP_STORE_MAY_BE_LOCAL: '1',
       TERMINATION_LOG: this.message,
       DBBACKUP_TASK: task,
       DBBACKUP_JOB_UID: this.#jobUid,
@@ -135,32 +137,55 @@ export class Pod {
     return container;
   }
 
-  /** @param main the executor as it was built, in place of its source */
   prepare(env: NodeJS.ProcessEnv = {}, main = program): Container {
-    return this.#executor('prepare', env, main);
+    return this.executor('prepare', env, main);
   }
 
   backup(env: NodeJS.ProcessEnv = {}, main = program): Container {
-    return this.#executor('backup', env, main);
+    return this.executor('backup', env, main);
+  }
+
+  /** @param tools a folder searched before the database's own programs */
+  dump(login: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+    return this.#beside(login, dumpScript(engines[this.#task.engine], this.root), [], tools);
+  }
+
+  /** The restore container, see dump. */
+  restore(login: Pick<Database, 'user' | 'password' | 'bin'>, args: string[] = [], tools?: string): Promise<Container> {
+    return this.#beside(login, restoreScript(engines[this.#task.engine], this.root), args, tools);
   }
 
   /**
-   * Starts the dump's script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must
-   * reach nothing outside.
-   * @param tools a folder searched before the database's own programs
+   * Starts a script as process 1 of its own namespace, as in a container: it ends its processes with `kill -1`, which must reach
+   * nothing outside.
    */
-  async dump({ user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>, tools?: string): Promise<Container> {
+  async #beside(
+    { user, password, bin }: Pick<Database, 'user' | 'password' | 'bin'>,
+    shell: string,
+    programArgs: string[],
+    tools?: string,
+  ): Promise<Container> {
     await writeFile(join(this.path(paths.databaseSecret), 'username'), user);
     await writeFile(join(this.path(paths.databaseSecret), 'password'), password);
-    const variables = engines[this.#task.engine].variables(this.#task.database);
-    const script = `[ "$$" -eq 1 ] || exit 99\n${dumpScript(engines[this.#task.engine], this.root)}`;
+    const engine = engines[this.#task.engine];
+    const secret = { name: 'orders-db', keys: { username: 'username', password: 'password' } };
+    const variables = dumpEnvironment(engine, this.#task.database, { secret });
+    const script = `[ "$$" -eq 1 ] || exit 99\n${shell}`;
     const asUser = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const args = [...asUser, '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script];
+    const args = [
+      ...asUser,
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      'sh',
+      '-c',
+      script,
+      'sh',
+      ...programArgs,
+    ];
     const container = start('unshare', args, {
       PATH: [...(tools === undefined ? [] : [tools]), bin, process.env['PATH']].join(':'),
-      DBBACKUP_SECRET: 'orders-db',
-      DBBACKUP_USERNAME_KEY: 'username',
-      DBBACKUP_PASSWORD_KEY: 'password',
       ...Object.fromEntries(variables.map(({ name, value }) => [name, value])),
     });
     this.#containers.push(container);

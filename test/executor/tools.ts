@@ -7,12 +7,24 @@ import { join } from 'node:path';
  * @param bin of the real tools
  * @param body POSIX shell; "$REAL" is the real pg_dump
  */
-export async function brokenDump(folder: string, bin: string, body: string): Promise<string> {
+export function brokenDump(folder: string, bin: string, body: string): Promise<string> {
+  return toolNamed('pg_dump', folder, [
+    `REAL=${join(bin, 'pg_dump')}`,
+    '[ "$1" = --version ] && exec "$REAL" --version',
+    body,
+  ]);
+}
+
+/** A pg_restore of its own; the dump comes on its standard input. */
+export function brokenRestore(folder: string, body: string): Promise<string> {
+  return toolNamed('pg_restore', folder, [body]);
+}
+
+async function toolNamed(name: string, folder: string, lines: string[]): Promise<string> {
   await mkdir(folder, { recursive: true });
   const tools = await mkdtemp(join(folder, 'tools-'));
-  const script = ['#!/bin/sh', `REAL=${join(bin, 'pg_dump')}`, '[ "$1" = --version ] && exec "$REAL" --version', body];
-  await writeFile(join(tools, 'pg_dump'), `${script.join('\n')}\n`);
-  await chmod(join(tools, 'pg_dump'), 0o755);
+  await writeFile(join(tools, name), `${['#!/bin/sh', ...lines].join('\n')}\n`);
+  await chmod(join(tools, name), 0o755);
   return tools;
 }
 

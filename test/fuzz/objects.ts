@@ -1,6 +1,7 @@
 // DatabaseBackups made from the CRD's schema: every field now and then, values at and around their boundaries. Most are good ones.
 import { schema } from '../../crds/databasebackup.gen.ts';
 import { oneOf, type Random } from './chance.ts';
+import { fitted } from './database.ts';
 import { hostileText, schedules } from './hostile.ts';
 import { parsePattern } from './pattern.ts';
 import { sample } from './sample.ts';
@@ -49,6 +50,17 @@ const meaningful: Record<string, readonly unknown[]> = {
     'https://[fd12::7]:9000',
     'https://10.0.0.7',
   ],
+  'spec.storage.s3.serverSideEncryption': [
+    { algorithm: 'AES256' },
+    { algorithm: 'aws:kms', kmsKeyId: 'alias/backups' },
+  ],
+  'spec.storage.gcs.endpoint': ['https://storage.example', 'http://fake-gcs:4443', 'https://[fd12::7]:4443'],
+  'spec.storage.azure.account': ['mybackups', 'mybackups', 'other'],
+  'spec.storage.azure.endpoint': [
+    'https://mybackups.blob.core.usgovcloudapi.net',
+    'https://blobs.example/mybackups',
+    'http://azurite:10000/mybackups',
+  ],
   'spec.encryption.age.recipients[]': recipients,
   'spec.retention.pin[]': ['20250327T010000Z-1a2b3c4d', '20240229T235959Z-00000000', '19700101T000000Z-ffffffff'],
   'spec.job.resources.requests.cpu': resources.slice(0, 4),
@@ -59,8 +71,19 @@ const meaningful: Record<string, readonly unknown[]> = {
 };
 /** Of these members one is chosen, now and then none or all. */
 const alternatives: Record<string, readonly string[]> = {
-  'spec.storage': ['s3', 'pvc'],
-  'spec.storage.s3.auth': ['secretRef', 'default'],
+  'spec.database.auth': ['secretRef', 'jwt', 'tokenSecretKeyRef'],
+  'spec.database.tls.ca': ['configMapKeyRef', 'secretKeyRef'],
+  'spec.storage': ['s3', 's3', 'gcs', 'azure', 'pvc'],
+  'spec.storage.s3.auth': ['secretRef', 'workloadIdentity', 'default'],
+  'spec.storage.s3.ca': ['configMapKeyRef', 'secretKeyRef'],
+  'spec.storage.gcs.auth': ['serviceAccountKeySecretKeyRef', 'workloadIdentity', 'applicationDefault'],
+  'spec.storage.azure.auth': [
+    'accountKeySecretKeyRef',
+    'connectionStringSecretKeyRef',
+    'sasTokenSecretKeyRef',
+    'managedIdentity',
+    'workloadIdentity',
+  ],
   'spec.encryption': ['age', 'none'],
 };
 const mapKeys = ['team', 'example.com/team', 'a', 'x.y-z_0', 'topology.kubernetes.io/zone'];
@@ -151,7 +174,8 @@ function objectOf(node: SchemaNode, path: string, random: Mood): unknown {
         : random.wild && random.chance(0.05)
       : node.required?.includes(name) === true || random.chance(path === 'spec.retention' ? 0.8 : 0.35);
   const members = Object.entries(node.properties ?? {}).filter(([name]) => present(name));
-  return Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
+  const made = Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
+  return path === 'spec.database' && !(random.wild && random.chance(0.5)) ? fitted(made, random) : made;
 }
 
 /** Mostly few; the greatest number now and then, and one too many or too few seldom. */

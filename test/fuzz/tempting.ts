@@ -87,8 +87,15 @@ export const tempting: Record<string, (random: Random) => unknown> = {
   'spec.database.name': (random) => random.pick(names),
   'spec.database.extraArgs[]': (random) => random.pick(options),
   'spec.storage.s3.bucket': (random) => random.pick(buckets),
-  'spec.storage.s3.endpoint': (random) =>
-    `${random.pick(['https', 'http'])}://${endpointHost(random)}${random.pick(ports)}`,
+  'spec.storage.s3.endpoint': endpoint,
+  'spec.storage.s3.serverSideEncryption': (random) => ({
+    algorithm: random.pick(['AES256', 'aws:kms', 'aws:fsx']),
+    kmsKeyId: random.pick(['alias/backups', '', 'a b']),
+  }),
+  'spec.storage.gcs.bucket': (random) => random.pick([...buckets, 'a_b', 'a..b', '_a']),
+  'spec.storage.gcs.endpoint': endpoint,
+  'spec.storage.azure.endpoint': (random) =>
+    endpoint(random) + random.pick(['', '', '/mybackups', '/other', '/', '/mybackups/', '/MyBackups']),
   'spec.job.resources.requests.cpu': (random) => random.pick<unknown>([...quantities, 0, 1, -1, 2]),
   'spec.job.resources.limits.cpu': (random) => random.pick<unknown>([...quantities, 0, 1, 2]),
   'spec.job.resources.requests.memory': (random) => random.pick<unknown>([...quantities, 0, 67_108_863, 67_108_864]),
@@ -100,6 +107,10 @@ export const tempting: Record<string, (random: Random) => unknown> = {
   'spec.job.imagePullSecrets': (random) =>
     Array.from({ length: random.below(4) }, () => ({ name: random.pick(['a', 'b', 'c']) })),
 };
+
+function endpoint(random: Random): string {
+  return `${random.pick(['https', 'http'])}://${endpointHost(random)}${random.pick(ports)}`;
+}
 
 function texts(random: Random): object {
   return Object.fromEntries(

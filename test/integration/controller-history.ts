@@ -11,12 +11,15 @@ export class History {
   readonly pods: Chronicle<Pod>;
   readonly leases: Chronicle<Lease>;
   private readonly world: World;
+  /** Events, by namespace. */
+  private readonly counts = new Map<string, number>();
   /** Who waits, by the namespace it waits for. */
   private readonly waiting = new Map<() => void, string>();
 
   constructor(world: World) {
     this.world = world;
     const changed = ({ metadata }: Backup | Job | Pod | Lease): void => {
+      this.counts.set(metadata.namespace, (this.counts.get(metadata.namespace) ?? 0) + 1);
       for (const [look, namespace] of this.waiting) if (metadata.namespace === namespace) look();
     };
     const { transport } = world;
@@ -36,6 +39,12 @@ export class History {
 
   stop(): void {
     for (const one of this.all) one.stop();
+  }
+
+  /** Events of a namespace so far, of all kinds: as long as they come something goes on. Throws where one may have been missed. */
+  events(namespace: string): number {
+    for (const one of this.all) one.check();
+    return this.counts.get(namespace) ?? 0;
   }
 
   /** Looks after each event of the namespace, and now and then for what no watch tells of. */

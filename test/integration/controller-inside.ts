@@ -12,6 +12,7 @@ import type { Settings } from '../../controller/observed.ts';
 import { Queue } from '../../controller/queue.ts';
 import { reconcile } from '../../controller/reconcile.ts';
 import { Seats } from '../../controller/seats.ts';
+import { Staleness } from '../../controller/staleness.ts';
 import { Transport } from '../../controller/transport.ts';
 import { keyOf, Reflector } from '../../controller/watch.ts';
 import { Wiring } from '../../controller/wiring.ts';
@@ -54,6 +55,7 @@ export async function startInside(kubeconfig: string, namespace: string, setting
   const wiring: Wiring = new Wiring(caches, seats, (key) => queue.add(key));
   const now = (): Date => new Date(clock.now());
   const events = new Events(kube, { instance: 'inside', now, dropped: () => undefined });
+  const staleness = new Staleness();
   let busy = 0;
   const work = async (key: string): Promise<number | undefined> => {
     busy += 1;
@@ -61,7 +63,10 @@ export async function startInside(kubeconfig: string, namespace: string, setting
       const tell = (backup: Backup, happening: Parameters<Events['record']>[1]): void =>
         void events.record(backup, happening);
       const none = (): void => undefined;
-      return await reconcile({ caches, seats, kube, settings, now, finished: none, tell, forget: none }, key);
+      return await reconcile(
+        { caches, seats, kube, settings, staleness, now, finished: none, tell, forget: none },
+        key,
+      );
     } finally {
       busy -= 1;
     }

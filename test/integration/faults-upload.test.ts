@@ -159,7 +159,7 @@ describe('F35 what a proxy leaves out', () => {
     const place = store.place(raw);
     store.proxy.onRequest = ({ method, path }) =>
       method === 'PUT' && (path.includes('partNumber=1&') || !path.includes('?') || path.includes('x-id=PutObject'))
-        ? 'cut'
+        ? 'shorten'
         : 'pass';
     const error = await failureOf(place.backup(await place.run(), { bytes: archiveOf(size), exit: '0 -' }));
     // The length is part of what is signed.
@@ -175,7 +175,7 @@ describe('F35 what a proxy leaves out', () => {
       await place.backup(await place.run({ ...keep, time: `2026-03-0${day}T01:00:00Z` }), { bytes, exit: '0 -' });
     const before = await place.names();
     const isOld = (request: Request) => isManifest(request) && request.path.includes('20260301T010000Z');
-    store.proxy.onRequest = (request) => (request.method === 'GET' && isOld(request) ? 'cut-answer' : 'pass');
+    store.proxy.onRequest = (request) => (request.method === 'GET' && isOld(request) ? 'shorten-answer' : 'pass');
     const told = await place.backup(await place.run({ time: '2026-03-03T01:00:00Z' }), { bytes, exit: '0 -' });
     expect(told).toMatchObject({ run: { outcome: 'Succeeded' }, inventory: { deleted: 1, count: 1 } });
     expect(await place.names()).toEqual(expect.arrayContaining(before.slice(0, 2)));

@@ -221,9 +221,12 @@ type Act = (scene: FaultyScene, ledger: Ledger) => Promise<void>;
 /** One test in a namespace and with a controller of its own. */
 export async function inScene(cluster: Cluster, world: World, name: string, act: Act): Promise<void> {
   const scene = await FaultyScene.open(cluster, world, name);
+  let ledger: Ledger | undefined;
   try {
-    await act(scene, new Ledger(scene));
+    ledger = new Ledger(scene);
+    await act(scene, ledger);
   } finally {
+    await ledger?.stop();
     await scene.close();
   }
 }
@@ -253,9 +256,18 @@ export class Ledger {
   readonly jobs = new Map<string, Job>();
   private readonly over = new AbortController();
   private readonly following: Promise<void>;
+  private failure: unknown;
 
   constructor(scene: Scene) {
-    this.following = this.follow(scene);
+    // Kept until somebody asks: a test that asks for no Jobs must not fail because its cluster went away.
+    this.following = this.follow(scene).catch((error: unknown) => {
+      this.failure = error;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.over.abort();
+    await this.following;
   }
 
   /** Follows the Jobs by watch, so that none comes and goes unseen. */
@@ -274,8 +286,8 @@ export class Ledger {
 
   /** Names of the Jobs that were ever started, each as often as one was. */
   async started(): Promise<string[]> {
-    this.over.abort();
-    await this.following;
+    await this.stop();
+    if (this.failure !== undefined) throw this.failure;
     return [...this.jobs.values()]
       .filter(isStarted)
       .map(({ metadata }) => metadata.name)

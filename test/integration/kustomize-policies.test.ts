@@ -35,9 +35,13 @@ function merge(base: unknown, changes: unknown): unknown {
   return merged;
 }
 
+type Storage = Backup['spec']['storage'];
+
 /** The Job that the controller makes, with changes. */
-function job(changes: object = {}): object {
-  const object = { ...backup({}, { namespace: 'default', uid: '5f0c7b6e-0000-4000-8000-000000000000' }) };
+function job(changes: object = {}, storage?: Storage, database: object = {}): object {
+  const spec = storage === undefined ? {} : { storage, serviceAccountName: 'backup-writer' };
+  const object = { ...backup(spec, { namespace: 'default', uid: '5f0c7b6e-0000-4000-8000-000000000000' }) };
+  object.spec = { ...object.spec, database: { ...object.spec.database, ...database } };
   const settings = { clusterUid: 'c', executorImage: 'ghcr.io/dbbackup/executor:dev', startTimeoutSeconds: 600 };
   const made = buildJob({
     backup: object as Backup,
@@ -47,6 +51,22 @@ function job(changes: object = {}): object {
     trigger: { kind: 'Schedule', slot: '2025-03-27T01:00:00Z' },
   });
   return merge(made, changes) as object;
+}
+
+/** The Job of an OpenBao that knows the service account, with another audience. */
+function openbao(audience: string): object {
+  return job({}, undefined, { auth: { jwt: { role: 'backup', audience } } });
+}
+/** Mounts what the dump logs in with in the executor too. */
+function shared(): object {
+  type Container = { name: string; volumeMounts: object[] };
+  const { spec } = job() as { spec: { template: { spec: { containers: Container[] } } } };
+  const mount = { name: 'database', mountPath: '/database' };
+  return pod({
+    containers: spec.template.spec.containers.map((one) =>
+      one.name === 'executor' ? { ...one, volumeMounts: [...one.volumeMounts, mount] } : one,
+    ),
+  });
 }
 
 const pod = (changes: object) => job({ spec: { template: { spec: changes } } });
@@ -60,9 +80,42 @@ function volume(source: object): object {
 const container = (securityContext: object) => [{ name: 'a', image: 'a:1', securityContext }];
 const bare = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
 
+const roleArn = 'arn:aws:iam::123456789012:role/backups';
+const withToken: Storage = {
+  s3: { bucket: 'backups', region: 'eu-central-1', auth: { workloadIdentity: { roleArn } } },
+};
+const key = { name: 'store-login', key: 'login' };
+const token = (audience: string) => ({ serviceAccountToken: { path: 't', audience } });
+
+/** The Job with a token for the cloud, whose dump has it too. */
+function withTokenInDump(): object {
+  const made = job({}, withToken) as { spec: { template: { spec: { containers: { name: string }[] } } } };
+  const { containers } = made.spec.template.spec;
+  const volumeMounts = [{ name: 'cloud-token', mountPath: '/token' }];
+  const changed = containers.map((one) => (one.name === 'dump' ? { ...one, volumeMounts } : one));
+  return merge(made, { spec: { template: { spec: { containers: changed } } } }) as object;
+}
+
 describe('the controller', () => {
-  test('may make the Jobs that it makes', async () => {
-    expect(await api.try([...dryRun, as('controller')], job())).toMatchObject({ ok: true });
+  const place = { container: 'backups', account: 'mybackups' };
+
+  test.each<[string, Storage | undefined]>([
+    ['S3 with a Secret', undefined],
+    ['S3 with a role', withToken],
+    [
+      'S3 with authorities of a ConfigMap',
+      { s3: { bucket: 'backups', region: 'x', ca: { configMapKeyRef: key }, auth: { default: {} } } },
+    ],
+    ['Google', { gcs: { bucket: 'backups', auth: { serviceAccountKeySecretKeyRef: key } } }],
+    ['Azure with a Secret', { azure: { ...place, auth: { accountKeySecretKeyRef: key } } }],
+    ['Azure with an identity', { azure: { ...place, auth: { workloadIdentity: {} } } }],
+    ['a claim', { pvc: { claimName: 'backups' } }],
+  ])('may make the Jobs that it makes for %s', async (_what, storage) => {
+    expect(await api.try([...dryRun, as('controller')], job({}, storage))).toMatchObject({ ok: true });
+  });
+
+  test('may make the Job that logs in to OpenBao', async () => {
+    expect(await api.try([...dryRun, as('controller')], openbao('openbao'))).toMatchObject({ ok: true });
   });
 
   test.each([
@@ -74,6 +127,18 @@ describe('the controller', () => {
       volume({ projected: { sources: [{ serviceAccountToken: { path: 't' } }] } }),
       'no token',
     ],
+    ['a pod with a token for the API server', volume({ projected: { sources: [token('')] } }), 'no token'],
+    ['a pod with a token for anybody else', volume({ projected: { sources: [token('vault')] } }), 'no token'],
+    [
+      'a pod with a Secret among projected things',
+      volume({ projected: { sources: [{ secret: { name: key.name } }] } }),
+      'no token',
+    ],
+    ['a dump with the token of the store', withTokenInDump(), 'only the executor gets a token'],
+    ['a pod with a volume of a driver', volume({ csi: { driver: 'secrets-store.csi.k8s.io' } }), 'no other volumes'],
+    ['a pod with a volume of a server', volume({ nfs: { server: 'a', path: '/' } }), 'no other volumes'],
+    ['a dump with a token for the API server', openbao('https://kubernetes.default.svc'), 'no token'],
+    ['a pod whose executor has the login of the database', shared(), 'container dump alone'],
     ['a pod on the network of its node', pod({ hostNetwork: true }), 'nothing of their node'],
     ['a pod with a directory of its node', volume({ hostPath: { path: '/' } }), 'of their node'],
     [

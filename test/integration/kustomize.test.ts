@@ -212,7 +212,7 @@ describe('the example of a team', () => {
     const { spec } = objects.find(is('DatabaseBackup')) as unknown as DatabaseBackup;
     const secrets = objects.filter(is('Secret')).map(({ metadata }) => metadata.name);
     expect(spec.database.image).toBe('postgres:17.2');
-    expect([spec.database.auth.secretRef.name, spec.storage.s3?.auth.secretRef?.name]).toEqual(secrets);
+    expect([spec.database.auth?.secretRef?.name, spec.storage.s3?.auth.secretRef?.name]).toEqual(secrets);
     expect(secrets[0]).toMatch(/^orders-db-[a-z0-9]+$/);
   });
 });

@@ -225,7 +225,7 @@ it('stops when the store refuses, has no such object or a cut one', async () => 
     (await world.pipe(['/bin/dash'], text, env)).output;
   await world.upload({ ...sealed, stored: sealed.stored.subarray(0, 1000) });
   expect(await pipe(good)).toContain('has 1000 bytes, its manifest says');
-  expect(await pipe({ ...good, AWS_SECRET_ACCESS_KEY: 'wrong' })).toContain('those of Secret shop/s3-credentials');
+  expect(await pipe({ ...good, AWS_SECRET_ACCESS_KEY: 'wrong' })).toContain('that of Secret shop/s3-credentials');
   expect(await pipe(good, script.replaceAll('postgres/daily/', 'elsewhere/'))).toContain('cannot download');
   expect(await world.contents(target)).toBe(before);
 });

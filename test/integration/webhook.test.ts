@@ -59,7 +59,7 @@ const theApiServerKnows: [string, ReturnType<typeof backup>, string, string][] =
     'spec.storage.s3.auth',
     'one of secretRef, default',
   ],
-  ['retention that keeps nothing', named('a', { retention: {} }), 'spec.retention', 'set keepLast, keepWithin or both'],
+  ['retention that keeps nothing', named('a', { retention: {} }), 'spec.retention', 'set at least one of keepLast'],
   [
     'retention without a field that exists',
     named('a', { retention: { keepLastt: 3 } as never }),

@@ -1,4 +1,5 @@
-// Two good specs that between them hold every field of the schema: one says all that it can, the other as little as it may.
+// Good specs that between them hold every field of the schema: one says all that it can, one as little as it may, and one for each kind of
+// database that excludes what the others say.
 import type { DatabaseBackupSpec } from '../../crds/databasebackup.gen.ts';
 
 const recipients = [
@@ -21,6 +22,7 @@ export const full: DatabaseBackupSpec = {
     port: 5433,
     name: 'orders',
     extraArgs: ['--no-owner'],
+    tls: { mode: 'verify-full', ca: { configMapKeyRef: { name: 'orders-ca', key: 'root.pem' } } },
     auth: { secretRef: { name: 'orders-db', keys: { username: 'user', password: 'pass' } } },
   },
   storage: {
@@ -68,4 +70,56 @@ export const lean: DatabaseBackupSpec = {
   encryption: { none: {} },
   retention: { keepLast: 1 },
   job: { tolerations: [{ key: 'dedicated' }] },
+};
+
+const small = { storage: lean.storage, encryption: lean.encryption, retention: lean.retention };
+
+export const others: Readonly<Record<string, DatabaseBackupSpec>> = {
+  all: {
+    ...small,
+    database: {
+      engine: 'postgres',
+      image: 'postgres:16',
+      cluster: 'all',
+      host: 'all-db',
+      allDatabases: true,
+      tls: { mode: 'verify-ca', ca: { secretKeyRef: { name: 'all-tls', key: 'ca.crt' } } },
+      auth: { secretRef: { name: 'all-db' } },
+    },
+  },
+  bao: {
+    ...small,
+    database: {
+      engine: 'openbao',
+      image: 'openbao/openbao:2.4',
+      cluster: 'bao',
+      host: 'bao',
+      auth: { jwt: { role: 'backup', mount: 'kubernetes/shop', audience: 'bao' } },
+    },
+  },
+  token: {
+    ...small,
+    database: {
+      engine: 'openbao',
+      image: 'openbao/openbao:2.4',
+      cluster: 'token',
+      host: 'bao',
+      auth: { tokenSecretKeyRef: { name: 'bao-token', key: 'token' } },
+    },
+  },
+  cache: {
+    ...small,
+    database: { engine: 'redis', image: 'redis:7.2', cluster: 'cache', host: 'cache', tls: { mode: 'require' } },
+  },
+  own: {
+    ...small,
+    database: {
+      engine: 'command',
+      image: 'registry.example/tools:1',
+      cluster: 'own',
+      host: 'own-db',
+      command: ['dump', '--all'],
+      restoreCommand: ['restore', '--all'],
+    },
+  },
 };

@@ -27,6 +27,15 @@ export const unions: Readonly<Record<string, readonly Record<string, unknown>[]>
     { s3: { bucket: 'others', region: 'eu', auth: { secretRef: { name: 's3' } } } },
     { s3: { bucket: 'others', region: 'eu', auth: { default: {} } } },
   ],
+  'database.auth': [
+    { secretRef: { name: 'other' } },
+    { jwt: { role: 'other' } },
+    { tokenSecretKeyRef: { name: 'other', key: 'token' } },
+  ],
+  'database.tls.ca': [
+    { configMapKeyRef: { name: 'other', key: 'ca.crt' } },
+    { secretKeyRef: { name: 'other', key: 'ca.crt' } },
+  ],
   'storage.s3.auth': [{ default: {} }, { secretRef: { name: 'other' } }],
   encryption: [
     { none: {} },
@@ -93,7 +102,7 @@ const isRefused = ({ node }: Field, value: unknown): boolean =>
 /** Values that every field of its kind should be tried with. */
 export function bounds({ path, node }: Field): unknown[] {
   if (unions[path] !== undefined) return [...unions[path]];
-  if (node.type === 'boolean') return [true, false];
+  if (node.type === 'boolean') return node.enum === undefined ? [true, false] : [...node.enum];
   return [...(node.enum ?? []), ...[node.minimum, node.maximum].filter((bound) => bound !== undefined)];
 }
 

@@ -3,6 +3,7 @@
 import type { Backup } from '../../controller/objects.ts';
 import type { DatabaseBackupSpec } from '../../crds/databasebackup.gen.ts';
 import { decodeTask, literal, type Task } from '../../crds/rules/contract.ts';
+import { engines } from '../../crds/rules/engines/table.ts';
 import { canonical } from '../../crds/rules/names.ts';
 import { at } from './mutations.ts';
 
@@ -12,6 +13,14 @@ interface Container {
   command?: string[];
   env?: { name: string; value?: string }[];
   resources?: Record<string, Record<string, string>>;
+}
+
+interface Volume {
+  name: string;
+  secret?: { secretName: string; items?: { key: string }[] };
+  configMap?: { name: string; items: { key: string }[] };
+  projected?: { sources: { serviceAccountToken: { audience: string } }[] };
+  persistentVolumeClaim?: { claimName: string };
 }
 
 /** The parts of a Job that a spec shows in, as the API server has it. */
@@ -25,7 +34,7 @@ export interface WholeJob {
       spec: Record<string, unknown> & {
         initContainers: Container[];
         containers: Container[];
-        volumes: { name: string; secret?: { secretName: string }; persistentVolumeClaim?: { claimName: string } }[];
+        volumes: Volume[];
         securityContext: Record<string, number>;
       };
     };
@@ -50,13 +59,26 @@ interface Shown {
 
 const inTask = (path: string, absent?: unknown): Shown => ({ of: ({ task }) => at(task, path), absent });
 const inPod = (path: string, absent?: unknown): Shown => ({ of: ({ pod }) => at(pod, path), absent });
-const variable = (name: string, absent: string): Shown => ({
+type Absent = string | ((spec: DatabaseBackupSpec) => string);
+const variable = (name: string, absent: Absent): Shown => ({
   of: ({ dump }) => dump.env?.find((one) => one.name === name)?.value,
   absent,
 });
-const secretOf = (volume: string): Shown => ({
-  of: ({ pod }) => pod.volumes.find(({ name }) => name === volume)?.secret?.secretName,
+/** @param token whether a Secret that holds a token is meant, or none that does; absent: any */
+const secretOf = (volume: string, token?: boolean): Shown => ({
+  of: ({ pod, dump }) => {
+    const key = dump.env?.find(({ name }) => name === 'DBBACKUP_TOKEN_KEY')?.value ?? '';
+    if (token !== undefined && token !== (key !== '')) return undefined;
+    return pod.volumes.find(({ name }) => name === volume)?.secret?.secretName;
+  },
 });
+/** The key of a Secret where none is said: none without a Secret, or where its files have the keys' names. */
+const keyOf =
+  (what: string) =>
+  ({ database: { auth, engine } }: DatabaseBackupSpec): string =>
+    auth?.secretRef === undefined ? '' : (engines[engine].secretKeys[what as never] ?? '');
+const authorities = ({ volumes }: Seen['pod']): Volume | undefined =>
+  volumes.find(({ name }) => name === 'database-ca');
 /** The API server may write a quantity another way. */
 const amount = (text: unknown): number | undefined => {
   if (text === undefined) return undefined;
@@ -114,16 +136,36 @@ export const shows: Readonly<Record<string, Shown>> = {
   'database.image': { of: ({ dump, task }) => (dump.image === task.image ? dump.image : [dump.image, task.image]) },
   'database.cluster': inTask('cluster', 'stock-db'),
   'database.host': inTask('database.host'),
-  'database.port': inTask('database.port', 5432),
+  'database.port': inTask('database.port', (spec: DatabaseBackupSpec) => engines[spec.database.engine].defaultPort),
   'database.name': inTask('database.name'),
+  'database.allDatabases': inTask('database.allDatabases'),
   'database.extraArgs': {
-    of: ({ dump }) => dump.command?.slice(4),
+    of: ({ dump, task }) => (task.engine === 'command' ? [] : dump.command?.slice(4)),
     as: (list: string[]) => list.map(literal),
     absent: [],
   },
-  'database.auth.secretRef.name': secretOf('database'),
-  'database.auth.secretRef.keys.username': variable('DBBACKUP_USERNAME_KEY', 'username'),
-  'database.auth.secretRef.keys.password': variable('DBBACKUP_PASSWORD_KEY', 'password'),
+  'database.command': {
+    of: ({ dump, task }) => (task.engine === 'command' ? dump.command?.slice(4) : undefined),
+    as: (list: string[]) => list.map(literal),
+  },
+  'database.restoreCommand': inTask('database.restoreCommand'),
+  'database.tls.mode': variable('DBBACKUP_TLS_MODE', ''),
+  'database.tls.ca.configMapKeyRef.name': { of: ({ pod }) => authorities(pod)?.configMap?.name },
+  'database.tls.ca.configMapKeyRef.key': { of: ({ pod }) => authorities(pod)?.configMap?.items[0]?.key },
+  'database.tls.ca.secretKeyRef.name': { of: ({ pod }) => authorities(pod)?.secret?.secretName },
+  'database.tls.ca.secretKeyRef.key': { of: ({ pod }) => authorities(pod)?.secret?.items?.[0]?.key },
+  'database.auth.secretRef.name': secretOf('database', false),
+  'database.auth.secretRef.keys.username': variable('DBBACKUP_USERNAME_KEY', keyOf('username')),
+  'database.auth.secretRef.keys.password': variable('DBBACKUP_PASSWORD_KEY', keyOf('password')),
+  'database.auth.jwt.role': variable('DBBACKUP_JWT_ROLE', ''),
+  'database.auth.jwt.mount': variable('DBBACKUP_JWT_MOUNT', ({ database }) => (database.auth?.jwt ? 'jwt' : '')),
+  'database.auth.jwt.audience': {
+    of: ({ pod }) =>
+      pod.volumes.find(({ name }) => name === 'database-token')?.projected?.sources[0]?.serviceAccountToken.audience,
+    absent: ({ database }: DatabaseBackupSpec) => (database.auth?.jwt ? 'openbao' : undefined),
+  },
+  'database.auth.tokenSecretKeyRef.name': secretOf('database', true),
+  'database.auth.tokenSecretKeyRef.key': variable('DBBACKUP_TOKEN_KEY', ''),
   'storage.pathPrefix': inTask('pathPrefix'),
   'storage.s3.bucket': inTask('storage.bucket'),
   'storage.s3.region': inTask('storage.region'),

@@ -1,8 +1,8 @@
 // restore-locate as transcripts: which snapshot it chooses, what it tells, how it quotes.
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { quote, word } from '../../crds/rules/engines/quote.ts';
 import { type LocateOptions, restoreLocate } from '../../plugin/commands/restore-locate.ts';
-import { quote, word } from '../../plugin/restore/quote.ts';
 import { backup, healthy, newest, type Overrides, older, world } from './objects.ts';
 
 async function locate(options: Partial<LocateOptions> = {}, overrides: Overrides = {}): Promise<string> {
@@ -38,6 +38,59 @@ it('the newest, encrypted in a bucket', async () => {
       kubectl dbbackup restore-locate orders -n shop --context prod --snapshot 20250327T000000Z-1a2b3c4d -o shell | sh
     "
   `);
+});
+
+describe('the newest in another cloud', () => {
+  const secretKey = { name: 'store-login', key: 'login' };
+  const container = { container: 'backups', account: 'mybackups' };
+  const about = (text: string) =>
+    text.split('\n').filter((line) => /Data:|Account:|Endpoint:|Tools:|Secret/.test(line));
+
+  it("in Google's, with a key", async () => {
+    const storage = { gcs: { bucket: 'backups', auth: { serviceAccountKeySecretKeyRef: secretKey } } };
+    expect(about(await locate({}, { spec: { storage } }))).toMatchInlineSnapshot(`
+      [
+        "Data:       gs://backups/postgres/daily/shop/orders-db/20250327T000000Z-1a2b3c4d.snap",
+        "Tools:                    gcloud, age, zstd, psql, pg_restore, sha256sum or shasum",
+        "Secret shop/store-login:  storage (login)",
+        "Secret shop/orders-db:    login of the source (username, password)",
+      ]
+    `);
+  });
+
+  it("in Azure's, with a SAS token", async () => {
+    const storage = { azure: { ...container, auth: { sasTokenSecretKeyRef: secretKey } } };
+    expect(about(await locate({}, { spec: { storage } }))).toMatchInlineSnapshot(`
+      [
+        "Data:       https://mybackups.blob.core.windows.net/backups/postgres/daily/shop/orders-db/20250327T000000Z-1a2b3c4d.snap",
+        "Account:    mybackups",
+        "Tools:                    az, age, zstd, psql, pg_restore, sha256sum or shasum",
+        "Secret shop/store-login:  storage (login)",
+        "Secret shop/orders-db:    login of the source (username, password)",
+      ]
+    `);
+  });
+
+  it("in Azure's at another address, with an identity that only the cluster has", async () => {
+    const endpoint = 'https://blobs.example/mybackups';
+    const storage = { azure: { ...container, endpoint, auth: { workloadIdentity: {} } } };
+    expect(about(await locate({}, { spec: { storage } }))).toMatchInlineSnapshot(`
+      [
+        "Data:       https://blobs.example/mybackups/backups/postgres/daily/shop/orders-db/20250327T000000Z-1a2b3c4d.snap",
+        "Account:    mybackups",
+        "Tools:                  az, age, zstd, psql, pg_restore, sha256sum or shasum",
+        "Secret shop/orders-db:  login of the source (username, password)",
+      ]
+    `);
+  });
+
+  it('has a script that a shell can read', async () => {
+    for (const storage of [
+      { gcs: { bucket: 'backups', endpoint: "https://it's.example", auth: { applicationDefault: {} } } },
+      { azure: { ...container, auth: { managedIdentity: {} } } },
+    ])
+      execFileSync('/bin/sh', ['-n'], { input: await locate({ output: 'shell' }, { spec: { storage } }) });
+  });
 });
 
 it('an older one on a claim, of which status knows little', async () => {

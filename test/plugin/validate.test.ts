@@ -113,7 +113,7 @@ it('as workflow commands, with what GitHub would misread escaped', async () => {
   const manifest = good().replace('postgres:16', '"postgres:16%0A::error::x\\r\\n"');
   const { stdout } = await validateFiles({ 'a,b:c%.yaml': manifest }, { output: 'github' });
   expect(stdout).toMatchInlineSnapshot(`
-    "::error file=a%2Cb%3Ac%25.yaml,line=9,col=5::spec.database.image: "postgres:16%250A::error::x\\r\\n": is malformed; Image that the dump runs in. Use the database's own image, so that the tools fit the server. It needs sh and the engine's client tools.
+    "::error file=a%2Cb%3Ac%25.yaml,line=9,col=5::spec.database.image: "postgres:16%250A::error::x\\r\\n": is malformed; Image that the dump runs in. Use the database's own image, so that the tools fit the server. It needs sh and the engine's client tools, see docs/engines.md.
     "
   `);
 });

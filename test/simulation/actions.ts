@@ -3,6 +3,7 @@
 import { type Job, jobEnd, type Lease } from '../../controller/objects.ts';
 import { annotations, leaseName, windowJobName } from '../../crds/rules/names.ts';
 import { parseSchedule } from '../../crds/rules/schedule.ts';
+import { lieInWait } from './ambush.ts';
 import type { Action, Happening } from './history.ts';
 import type { World } from './world.ts';
 
@@ -23,6 +24,9 @@ export function act(world: World, action: Action): void {
       return;
     case 'foreign lock':
       foreignLock(world, action);
+      return;
+    case 'ambush':
+      lieInWait(world, action);
       return;
     case 'fault':
     case 'crash':

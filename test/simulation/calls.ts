@@ -6,6 +6,7 @@ import type { Random } from '../crds/seeded.ts';
 import type { Agenda } from './agenda.ts';
 import type { Api } from './api.ts';
 import type { JobController } from './job-controller.ts';
+import type { LiveReads } from './live-reads.ts';
 
 export const faults = [
   'conflict',
@@ -38,8 +39,12 @@ export interface Line {
   crash: () => void;
   /** Told of each call that changes something, and how it went. */
   trace: (what: string) => void;
-  /** A Lease as it was read, or written, last. */
-  leaseSeen: (lease: Lease | undefined) => void;
+  /** What was read live. */
+  reads: LiveReads;
+  /** A Job is about to be let go. */
+  starts: (namespace: string, name: string, uid: string | undefined) => void;
+  /** A Job is about to be deleted. */
+  deletes: (namespace: string, name: string, uid: string) => void;
   /** A write has reached the server. */
   wrote: () => void;
 }
@@ -116,30 +121,41 @@ export function kubeOf(line: Line): Kube {
   const { api, name: by } = line;
   const call = caller(line);
   const read = <T>(perform: () => T): Promise<T> => call('', false, perform);
-  const seen = <T extends Lease | undefined>(lease: T): T => {
-    line.leaseSeen(lease);
-    return lease;
-  };
   return {
     kubeSystemUid: () => Promise.resolve('c0ffee'),
-    getBackup: (namespace, name) => read(() => api.get('backups', namespace, name)),
+    getBackup: (namespace, name) =>
+      read(() => {
+        const backup = api.get('backups', namespace, name);
+        line.reads.backup(by, namespace, name, backup);
+        return backup;
+      }),
     putBackupStatus: (body) =>
       call(`${by} status of ${body.metadata.name}${inShort(body)}`, true, () => api.put('backups', body, by)),
     getJob: (namespace, name) => read(() => api.get('jobs', namespace, name)),
     createJob: (namespace, body) =>
       call(`${by} create Job ${nameOf(body)}`, true, () => api.create('jobs', namespace, body, by)),
-    patchJob: (namespace, name, body) =>
-      call(`${by} patch Job ${name} ${JSON.stringify((body as Partial<Job>).spec ?? '').slice(0, 40)}`, true, () =>
+    patchJob: (namespace, name, body) => {
+      const { spec, metadata } = body as Partial<Job>;
+      if (spec?.suspend === false) line.starts(namespace, name, metadata?.uid);
+      return call(`${by} patch Job ${name} ${JSON.stringify(spec ?? '').slice(0, 40)}`, true, () =>
         api.patch('jobs', namespace, name, body, by),
-      ),
-    deleteJob: (namespace, name, uid) =>
-      call(`${by} delete Job ${name} ${uid}`, true, () => {
+      );
+    },
+    deleteJob: (namespace, name, uid) => {
+      line.deletes(namespace, name, uid);
+      return call(`${by} delete Job ${name} ${uid}`, true, () => {
         const job = api.get('jobs', namespace, name);
         if (job?.metadata.uid === uid) api.remove('jobs', job, by);
-      }),
+      });
+    },
     podsOfJob: (_, uid) => read(() => api.podsOfJob(uid)),
     getServiceAccount: () => read(() => undefined),
-    getLease: (namespace, name) => read(() => seen(api.get('leases', namespace, name))),
+    getLease: (namespace, name) =>
+      read(() => {
+        const lease = api.get('leases', namespace, name);
+        line.reads.lease(by, lease);
+        return lease;
+      }),
     createLease: (namespace, body) =>
       call(`${by} create Lease for ${holder(body)}`, true, () => api.create('leases', namespace, body, by)),
     putLease: (body) => call(`${by} Lease for ${holder(body)}`, true, () => api.put('leases', body, by)),

@@ -1,6 +1,7 @@
 // One history: a world and what happens to it, drawn from a seed. It is plain data, so that parts of it can be left out.
 import type { Backup } from '../../controller/objects.ts';
 import { type Random, roundOf } from '../fuzz/chance.ts';
+import { type Ambush, ambush } from './ambush.ts';
 import { type Kind, kinds } from './api.ts';
 import { type Fault, faults } from './calls.ts';
 import { type Fate, fates } from './fates.ts';
@@ -27,7 +28,8 @@ export type Happening =
   | { what: 'repeat'; controller: number; kind: Kind }
   /** The clock is set, and for some set back to what it was. */
   | { what: 'clock'; controller: number; seconds: number; lasts: number | undefined }
-  | { what: 'outage'; seconds: number };
+  | { what: 'outage'; seconds: number }
+  | Ambush;
 
 export type Action = Happening & { at: number };
 
@@ -76,12 +78,22 @@ export function historyOf(seed: number, number: number): History {
     at: random.below(chaos),
     ...happening(random, backups, controllers.length),
   })).sort((a, b) => a.at - b.at);
-  return {
-    ...{ seed, number, controllers, backups, actions, chaos },
-    // The night in which Europe's clocks go forward.
-    start: Date.parse('2025-03-29T22:00:00Z') + random.below(6 * 60) * minute + random.below(minute),
-    caps: { maxRunning: random.pick([1, 2, 3, 20]), maxRunningPerNamespace: random.pick([1, 2, 5]) },
-  };
+  // The night in which Europe's clocks go forward.
+  const start = Date.parse('2025-03-29T22:00:00Z') + random.below(6 * 60) * minute + random.below(minute);
+  const caps = { maxRunning: random.pick([1, 2, 3, 20]), maxRunningPerNamespace: random.pick([1, 2, 5]) };
+  if (number % everyAmbushed === everyAmbushed - 1) actions.push(...ambushes(random, backups, chaos));
+  return { seed, number, controllers, backups, actions, chaos, start, caps };
+}
+
+/** One history of so many meets what comes at the worst moment, besides all the rest. */
+const everyAmbushed = 4;
+
+function ambushes(random: Random, backups: readonly Planned[], chaos: number): Action[] {
+  const count = 4 + random.below(8);
+  return Array.from({ length: count }, () => ({
+    at: random.below(chaos),
+    ...ambush(random, random.pick(backups).name),
+  }));
 }
 
 function plannedBackups(random: Random): Planned[] {

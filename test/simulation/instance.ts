@@ -3,6 +3,7 @@ import { Caches } from '../../controller/caches.ts';
 import type { Settings } from '../../controller/observed.ts';
 import { reconcile, type World } from '../../controller/reconcile.ts';
 import { Seats } from '../../controller/seats.ts';
+import { Staleness } from '../../controller/staleness.ts';
 import { ApiError } from '../../controller/transport.ts';
 import { keyOf } from '../../controller/watch.ts';
 import { Wiring } from '../../controller/wiring.ts';
@@ -16,6 +17,8 @@ import { Line } from './line.ts';
 import { Watch } from './watches.ts';
 
 const workers = 4;
+/** Two reads at once, there and back. */
+const lookMilliseconds = 45;
 
 export interface Surroundings {
   agenda: Agenda;
@@ -43,6 +46,7 @@ export class Instance {
   private watches: Watches | undefined;
   private line: Line | undefined;
   private pausedUntil = 0;
+  private pausedFrom = 0;
   /** Counts starts: what an earlier process waits for reaches nobody. */
   private life = 0;
 
@@ -59,7 +63,9 @@ export class Instance {
         this.writes += 1;
       },
       crash: () => this.crash(1000 + this.random.below(20_000)),
-      leaseSeen: (lease) => around.invariants.leaseSeen(name, lease),
+      reads: around.invariants.reads,
+      deletes: (namespace, job, uid) => around.invariants.deletes(name, namespace, job, uid, this.standingStillSince),
+      starts: (namespace, job, uid) => around.invariants.starts(name, namespace, job, uid, this.standingStillSince),
     };
     api.followers.push((change) => this.follow(change));
   }
@@ -139,6 +145,7 @@ export class Instance {
     const { invariants, settings } = this.around;
     return {
       ...{ caches, seats, settings, kube: kubeOf({ ...this.calls, deliver }), now: () => this.now() },
+      staleness: new Staleness(),
       finished: (backup) => invariants.finished(backup),
       tell: () => undefined,
       forget: () => undefined,
@@ -166,7 +173,15 @@ export class Instance {
 
   /** As a process that is stopped by a signal: it goes on from where it was, with what it knew. */
   pause(milliseconds: number): void {
-    this.pausedUntil = Math.max(this.pausedUntil, this.around.agenda.now + milliseconds);
+    const { now } = this.around.agenda;
+    if (this.pausedUntil < now) this.pausedFrom = now;
+    this.pausedUntil = Math.max(this.pausedUntil, now + milliseconds);
+  }
+
+  /** A look that was under way when it last stood still goes on after it, with what was read before. */
+  private get standingStillSince(): number {
+    const { now } = this.around.agenda;
+    return this.pausedUntil < now - lookMilliseconds ? now : this.pausedFrom - lookMilliseconds;
   }
 
   arm(fault: Fault, passes: number): void {

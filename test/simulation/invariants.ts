@@ -1,14 +1,15 @@
 // What must hold after every change, checked against the API server's own objects and the bucket.
 
 import { clusterLabel } from '../../controller/labels.ts';
-import { holderOf, isFree } from '../../controller/lock.ts';
 import { type Backup, type Job, jobEnd, type Lease, type Pod, podEnded } from '../../controller/objects.ts';
 import type { Settings } from '../../controller/observed.ts';
 import { purposeOf } from '../../controller/purpose.ts';
-import { annotations, leaseName } from '../../crds/rules/names.ts';
+import { annotations } from '../../crds/rules/names.ts';
 import type { Api, Change } from './api.ts';
 import { type Bucket, jobUid } from './kubelet.ts';
 import { Ledger } from './ledger.ts';
+import { LiveReads } from './live-reads.ts';
+import { whyKept } from './lock-rules.ts';
 
 export type Invariant = 'I1' | 'I2' | 'I6' | 'I7' | 'truth' | 'claimed Job deleted' | 'baseline' | 'caps' | 'throws';
 
@@ -27,11 +28,12 @@ const isStarted = (job: Job): boolean => job.metadata.annotations?.[annotations.
 export class Invariants {
   /** The first that was broken. */
   broken: Broken | undefined;
-  /** Whether the caps must hold: one controller alone, whose cache is not minutes late. */
-  capsHold = true;
+  /** The caps must hold until this time, in ms: as long as one controller is alone and its cache has not been minutes late. */
+  capsHoldUntil = Number.POSITIVE_INFINITY;
   /** Nobody else writes beside it. */
   oneController = true;
   readonly ledger: Ledger;
+  readonly reads: LiveReads;
   private readonly api: Api;
   private readonly settings: Settings;
   private readonly now: () => number;
@@ -39,12 +41,12 @@ export class Invariants {
   private readonly ran = new Map<string, string>();
   /** Highest reading of a controller's clock since it was last set. */
   private readonly clocks = new Map<string, number>();
-  private readonly holders = new Map<string, string>();
 
   constructor(api: Api, settings: Settings, bucket: Bucket, now: () => number) {
     this.api = api;
     this.settings = settings;
     this.now = now;
+    this.reads = new LiveReads(now);
     this.ledger = new Ledger(bucket, (invariant, what) => this.broke(invariant, what));
     api.followers.push((change) => this.follow(change));
   }
@@ -57,10 +59,21 @@ export class Invariants {
     this.clocks.set(name, Math.max(this.clocks.get(name) ?? 0, reading));
   }
 
-  leaseSeen(name: string, lease: Lease | undefined): void {
-    if (lease === undefined) return;
-    const { namespace, name: leaseName } = lease.metadata;
-    this.holders.set(`${name} ${namespace}/${leaseName}`, lease.spec?.holderIdentity ?? '');
+  /** A controller is about to let a Job go. Where another has its name by now the server refuses. */
+  starts(by: string, namespace: string, name: string, uid: string | undefined, stoodStillSince: number): void {
+    const job = this.api.get('jobs', namespace, name);
+    if (job === undefined || (uid !== undefined && job.metadata.uid !== uid)) return;
+    const missing = this.reads.missingFor(by, job, stoodStillSince);
+    if (missing !== undefined)
+      this.broke('I2', `${by} lets Job ${job.metadata.uid} go and has not just seen ${missing}`);
+  }
+
+  /** A controller is about to delete a Job: one that waits must be nobody's run, which is asked of the API server itself. */
+  deletes(by: string, namespace: string, name: string, uid: string, stoodStillSince: number): void {
+    const job = this.api.get('jobs', namespace, name);
+    if (job?.metadata.uid !== uid || isStarted(job) || jobEnd(job) !== undefined) return;
+    const wrong = this.reads.wrongToDelete(by, job, stoodStillSince);
+    if (wrong !== undefined) this.broke('claimed Job deleted', `${by} deletes Job ${name} ${uid} and ${wrong}`);
   }
 
   finished(backup: Backup): void {
@@ -95,9 +108,6 @@ export class Invariants {
     const run = backup?.status?.run;
     if (backup?.metadata.uid === owner?.uid && (run?.jobUID !== uid || run?.outcome !== undefined))
       this.broke('I1', `Job ${uid} is started by ${by}, the claim names ${run?.jobUID} ${run?.outcome ?? ''}`);
-    const cluster = job.metadata.labels?.[clusterLabel] ?? '';
-    const seen = this.holders.get(`${by} ${namespace}/${leaseName(cluster)}`);
-    if (seen !== uid) this.broke('I2', `Job ${uid} is started by ${by}, which saw the lock held by "${seen}"`);
     this.alone(job);
     this.ledger.started.set(uid, { backupUid: owner?.uid ?? '', name });
     this.withinCaps(namespace);
@@ -128,7 +138,7 @@ export class Invariants {
   }
 
   private withinCaps(namespace: string): void {
-    if (!this.capsHold) return;
+    if (this.now() > this.capsHoldUntil) return;
     const { maxRunning, maxRunningPerNamespace } = this.settings;
     const running = [...this.api.all('jobs').values()].filter((job) => isStarted(job) && jobEnd(job) === undefined);
     const here = running.filter(({ metadata }) => metadata.namespace === namespace);
@@ -151,17 +161,8 @@ export class Invariants {
   }
 
   private leaseChanged(before: Lease | undefined, after: Lease | undefined, by: string): void {
-    this.leaseSeen(by, after);
-    const held = before?.spec?.holderIdentity ?? '';
-    if (before === undefined || held === '' || held === after?.spec?.holderIdentity) return;
-    const holder = holderOf({ lease: before, holderIsAlive: this.isAlive(held) });
-    const clock = Math.max(this.now(), this.clocks.get(by) ?? 0);
-    if (!isFree(holder, clock)) this.broke('I2', `${by} takes the lock of ${held}, which still works`);
-  }
-
-  private isAlive(uid: string): boolean {
-    for (const job of this.api.all('jobs').values())
-      if (job.metadata.uid === uid && jobEnd(job) === undefined) return true;
-    return !this.api.podsOfJob(uid).every(podEnded);
+    if (before === undefined || before.spec?.holderIdentity === after?.spec?.holderIdentity) return;
+    const why = whyKept(this.api, before, Math.max(this.now(), this.clocks.get(by) ?? 0));
+    if (why !== undefined) this.broke('I2', `${by} takes ${before.metadata.name} from ${why}`);
   }
 }

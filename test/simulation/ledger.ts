@@ -31,6 +31,13 @@ export class Ledger {
     this.breach = breach;
   }
 
+  /** How many windows of an object were claimed. */
+  windowsOf(uid: string): number {
+    let count = 0;
+    for (const key of this.windows) if (key.startsWith(`${uid} `)) count += 1;
+    return count;
+  }
+
   toldFinished(jobUid: string): void {
     if (this.told.has(jobUid)) this.breach('I6', `the end of Job ${jobUid} is counted twice in metrics`);
     this.told.add(jobUid);

@@ -4,6 +4,7 @@ import { slotOf } from '../../controller/purpose.ts';
 import { effective } from '../../crds/rules/effective.ts';
 import { annotations } from '../../crds/rules/names.ts';
 import { parseSchedule } from '../../crds/rules/schedule.ts';
+import { giveBack } from './ambush.ts';
 import type { World } from './world.ts';
 
 /** The chaos ends: clocks are right, nothing lags, nodes and strangers are back or gone, and what is wrong in a spec is mended. */
@@ -17,7 +18,7 @@ export function calmDown(world: World): void {
   for (const pod of api.all('pods').values()) agenda.in(30_000, () => giveUp(world, pod));
   for (const lease of api.all('leases').values())
     if (lease.spec?.holderIdentity?.startsWith('upgrade-') === true && lease.spec.leaseDurationSeconds === undefined)
-      api.change('leases', lease, 'foreigner', (old) => ({ ...old, spec: { ...old.spec, holderIdentity: '' } }));
+      giveBack(world, lease);
   for (const job of api.all('jobs').values())
     if (job.metadata.ownerReferences === undefined) api.remove('jobs', job, 'user');
   for (const backup of api.all('backups').values())
@@ -69,7 +70,26 @@ function unsettledBackup(world: World, backup: Backup): string | undefined {
   const asked = metadata.annotations?.[annotations.trigger];
   if (asked !== undefined && asked !== '' && asked !== status.lastHandledTrigger?.token)
     return `token "${asked}" waits`;
-  return tooManyJobs(backup, jobs) ?? wrongNext(world, backup, jobs);
+  return tooManyJobs(backup, jobs) ?? wrongCount(world, backup) ?? wrongNext(world, backup, jobs);
+}
+
+/** Each window since the creation, up to the last that was handled, was claimed or counted as missed, once. */
+function wrongCount(world: World, backup: Backup): string | undefined {
+  const { status = {}, spec, metadata } = backup;
+  if (spec.schedule === undefined || status.scheduleBaseline !== metadata.creationTimestamp) return undefined;
+  // Somebody who deletes a waiting Job after a later window was counted takes its window away for good.
+  if (world.history.actions.some(({ what }) => what === 'delete job')) return undefined;
+  const schedule = parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
+  const until = Math.max(
+    ...[status.lastAttemptScheduledTime, status.missedUntil].map((time) => Date.parse(time ?? '') || 0),
+  );
+  let count = 0;
+  for (let at = schedule.next(Date.parse(metadata.creationTimestamp)); at !== undefined && at <= until; count++)
+    at = schedule.next(at);
+  const claimed = world.invariants.ledger.windowsOf(metadata.uid);
+  return claimed + (status.missedWindows ?? 0) === count
+    ? undefined
+    : `of ${count} windows ${claimed} were claimed and ${status.missedWindows} counted as missed`;
 }
 
 /** A Job that waits and whose labels somebody took is not seen, and left alone. */

@@ -16,17 +16,21 @@ interface Options {
   first?: number;
   /** Hears of each history. */
   told?: (totals: Totals) => void;
+  /** Hears of each history that breaks a promise: seed, invariant and the shrunk history; answers whether to go on. Without it the first ends it. */
+  broke?: (report: string) => boolean;
+  /** Whether a history that fails is made as small as it can be, which takes hundreds of plays. */
+  shrinks?: boolean;
   player?: typeof play;
 }
 
 /** What a report shows of the beginning and the end of a history. */
 const mostLines = 150;
 
-/** @throws an Error with seed, invariant and the shrunk history of the first that fails */
+/** @throws an Error with the report of the first history that fails, where nobody hears of it otherwise */
 export async function simulate(
   count: number,
   seed: number,
-  { first = 0, told = () => undefined, player = play }: Options = {},
+  { first = 0, told = () => undefined, broke, shrinks = true, player = play }: Options = {},
 ): Promise<Totals> {
   const totals: Totals = { histories: 0, reconciles: 0, writes: 0, outcomes: { Succeeded: 0, Failed: 0, Canceled: 0 } };
   for (let number = first; number < first + count; number++) {
@@ -37,7 +41,10 @@ export async function simulate(
     totals.writes += played.writes;
     for (const outcome of outcomes) totals.outcomes[outcome] += played.outcomes[outcome];
     told(totals);
-    if (played.broken !== undefined) throw new Error(await report(history, played.broken.message, player));
+    if (played.broken === undefined) continue;
+    const said = await report(history, played.broken.message, player, shrinks);
+    if (broke === undefined) throw new Error(said);
+    if (!broke(said)) break;
   }
   return totals;
 }
@@ -49,7 +56,9 @@ const kindOf = (message: string): string =>
     ?.replaceAll(/"[^"]*"|\b[bjlpc]\d+\b|\d+/g, '_')
     .slice(0, 60) ?? '';
 
-async function report(history: History, message: string, player: typeof play): Promise<string> {
+async function report(history: History, message: string, player: typeof play, shrinks: boolean): Promise<string> {
+  const again = `npm run simulate -- --seed ${history.seed} --history ${history.number}`;
+  if (!shrinks) return `${again}\n${message}`;
   const kind = kindOf(message);
   const smallest = await smaller(
     history,
@@ -57,7 +66,7 @@ async function report(history: History, message: string, player: typeof play): P
   );
   const { broken, lines }: Played = await player(smallest, true);
   return [
-    `npm run simulate -- --seed ${history.seed} --history ${history.number}`,
+    again,
     message,
     `shrunk from ${history.actions.length} happenings to ${smallest.actions.length}: ${broken?.message}`,
     `controllers ${JSON.stringify(smallest.controllers)}, caps ${JSON.stringify(smallest.caps)}`,

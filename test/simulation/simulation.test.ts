@@ -1,16 +1,20 @@
 // The controller against an unkind cluster, some histories of many (`npm run simulate` plays more), and that the simulation can be trusted.
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import type { Job } from '../../controller/objects.ts';
 import { ApiError } from '../../controller/transport.ts';
 import { Api } from './api.ts';
 import { historyOf } from './history.ts';
 import { Broken } from './invariants.ts';
+import { mutated, mutations } from './mutations.ts';
 import { type Played, play } from './play.ts';
 import { simulate } from './simulate.ts';
 
 const seed = 1;
 /** Some ten seconds of work, on a machine that may have other work. */
-const patience = 180_000;
+const patience = 600_000;
 
 test('no history breaks a promise, and they reach every end of a run', { timeout: patience }, async () => {
   const { outcomes, histories } = await simulate(75, seed);
@@ -37,6 +41,29 @@ test('a failure tells the seed, the invariant and the smallest history that stil
   expect(told).toContain(`npm run simulate -- --seed ${seed} --history ${number}\nI1: Job j1 ran twice\nshrunk from`);
   expect(told).toContain('happenings to 1: I1');
   expect(told).toContain('a step');
+});
+
+describe('a bug put into the controller', () => {
+  test.each(Object.keys(mutations))('fits what it is put into: %s', (name) => {
+    expect(mutated(name)).toContain(mutations[name]?.to);
+  });
+
+  /** These went unseen once; `npm run simulate -- --mutations` plays all of them. */
+  const unseen = [
+    'a Job is started without a look at its claim',
+    'a Job is started without a look at its Lease',
+    'a run counts for a gate that has changed since its claim',
+    'a foreign holder without a duration is passed over',
+  ];
+  test.each(unseen)('is found by some histories: %s', { timeout: patience }, async (name) => {
+    const main = fileURLToPath(new URL('main.ts', import.meta.url));
+    const args = [main, '--seed', String(seed), '--histories', '200', '--mutation', name];
+    const { code, stderr } = await promisify(execFile)(process.execPath, args).then(
+      ({ stderr: said }) => ({ code: 0, stderr: said }),
+      (error: { code: number; stderr: string }) => error,
+    );
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`npm run simulate -- --seed ${seed} --history`)]);
+  });
 });
 
 describe('the API server in memory', () => {

@@ -56,7 +56,7 @@ export class World {
       (offset, index) => new Instance(`c${index}`, offset, around, stream(index + 3)),
     );
     this.invariants.oneController = history.controllers.length === 1;
-    this.invariants.capsHold = capsHold(history);
+    this.invariants.capsHoldUntil = capsHoldUntil(history);
     if (tracing) api.followers.push((change) => this.tell(change));
   }
 
@@ -121,8 +121,8 @@ function jobState(job: Job | undefined): string {
 }
 
 /** Seats are for a minute: who knows of their Jobs' start later than that, or loses the time, may let one too many go. */
-function capsHold({ controllers, actions }: History): boolean {
-  const slow = actions.some(
+function capsHoldUntil({ controllers, actions, start }: History): number {
+  const slow = actions.filter(
     (action) =>
       action.what === 'clock' ||
       action.what === 'crash' ||
@@ -130,5 +130,5 @@ function capsHold({ controllers, actions }: History): boolean {
       ((action.what === 'lag' || action.what === 'relist' || action.what === 'pause') && action.seconds > 40) ||
       action.what === 'strip labels',
   );
-  return controllers.length === 1 && !slow;
+  return controllers.length === 1 ? start + Math.min(...slow.map(({ at }) => at)) : 0;
 }

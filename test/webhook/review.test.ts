@@ -34,7 +34,7 @@ describe.each(['mutate', 'validate'] as const)('%s', (half) => {
     expect(statusOf(answer)).toMatchObject({ code: 422, reason: 'Invalid' });
     expect(statusOf(answer).message.split('\n')).toEqual([
       'spec.schedule: "99 1 * * *": minute "99" is out of range 0-59; use 0 to 59',
-      'spec.retention: keeps nothing; set keepLast, keepWithin or both, for example keepLast: 3',
+      'spec.retention: keeps nothing; set at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly, for example keepLast: 3',
     ]);
   });
 
@@ -42,7 +42,9 @@ describe.each(['mutate', 'validate'] as const)('%s', (half) => {
     const { details } = statusOf(review(half, reviewOf({ object: broken })));
     expect(details).toMatchObject({ kind: 'DatabaseBackup', name: 'orders' });
     expect(details.causes.map(({ field }) => field)).toEqual(['spec.schedule', 'spec.retention']);
-    expect(details.causes[1]?.message).toBe('keeps nothing; set keepLast, keepWithin or both, for example keepLast: 3');
+    expect(details.causes[1]?.message).toBe(
+      'keeps nothing; set at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly, for example keepLast: 3',
+    );
   });
 
   test('names what the schema refuses together with what only rules know', () => {

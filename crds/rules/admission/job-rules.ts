@@ -59,6 +59,8 @@ const reservedPrefixes = [
   ...['dbbackup.io/', 'batch.kubernetes.io/', 'kubernetes.io/', 'k8s.io/'],
   // Would take the dump out of its confinement.
   'container.apparmor.security.beta.kubernetes.io/',
+  // Would give the dump the identity that is meant for the store.
+  'azure.workload.identity/',
 ];
 const reservedNames = [
   'app.kubernetes.io/managed-by',
@@ -66,6 +68,7 @@ const reservedNames = [
   'job-name',
   'sidecar.istio.io/inject',
   'linkerd.io/inject',
+  'eks.amazonaws.com/skip-containers',
 ];
 
 function isReserved(key: string): boolean {

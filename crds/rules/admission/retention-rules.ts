@@ -43,25 +43,42 @@ const deletes: Rule = ({ spec }, { old, now }) => {
   return [warning('spec.retention', undefined, message, 'raise it if they are wanted')];
 };
 
-/** With a keepWithin that is shorter than the schedule's interval only the newest is ever kept. */
-const tooShort: Rule = ({ metadata, spec }, { now }) => {
-  const { keepWithin } = spec.retention;
-  const others = keepRules.filter((rule) => rule !== 'keepWithin');
-  if (
-    keepWithin === undefined ||
-    others.some((rule) => spec.retention[rule] !== undefined) ||
-    spec.schedule === undefined ||
-    now === undefined
-  )
-    return [];
-  const schedule = parseSchedule(
-    spec.schedule,
-    spec.timeZone ?? 'Etc/UTC',
-    `${metadata.namespace ?? ''}/${metadata.name}`,
-  );
+const dayMilliseconds = 86_400_000;
+
+/** Milliseconds between the next two windows; undefined where none are to come. */
+function interval({ metadata, spec }: DatabaseBackup, now: Date): number | undefined {
+  if (spec.schedule === undefined) return undefined;
+  const name = `${metadata.namespace ?? ''}/${metadata.name}`;
+  const schedule = parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', name);
   const first = schedule.next(now.getTime());
   const second = first === undefined ? undefined : schedule.next(first);
-  if (first === undefined || second === undefined || second - first <= durationMilliseconds(keepWithin)) return [];
+  return first === undefined || second === undefined ? undefined : second - first;
+}
+
+const hasOther = ({ spec }: DatabaseBackup, rules: readonly string[]): boolean =>
+  keepRules.some((rule) => !rules.includes(rule) && spec.retention[rule] !== undefined);
+
+/** The bucket then holds, and bills, more than retention says. */
+const lockedLonger: Rule = (next, { now }) => {
+  const { objectLock } = next.spec.storage.s3 ?? {};
+  const { keepWithin, keepLast } = next.spec.retention;
+  // How long the rules of periods keep one cannot be said in days.
+  if (objectLock === undefined || now === undefined || hasOther(next, ['keepWithin', 'keepLast'])) return [];
+  const between = keepLast === undefined ? 0 : interval(next, now);
+  if (between === undefined) return [];
+  const wanted = Math.max(between * (keepLast ?? 0), keepWithin === undefined ? 0 : durationMilliseconds(keepWithin));
+  if (objectLock.days * dayMilliseconds <= wanted) return [];
+  const message = `locks snapshots for longer than spec.retention keeps them, about ${Math.floor(wanted / dayMilliseconds)} days`;
+  const fix = 'lower days, or reckon with what the bucket holds until then';
+  return [warning('spec.storage.s3.objectLock.days', objectLock.days, message, fix)];
+};
+
+/** With a keepWithin that is shorter than the schedule's interval only the newest is ever kept. */
+const tooShort: Rule = (next, { now }) => {
+  const { keepWithin } = next.spec.retention;
+  if (keepWithin === undefined || now === undefined || hasOther(next, ['keepWithin'])) return [];
+  const between = interval(next, now);
+  if (between === undefined || between <= durationMilliseconds(keepWithin)) return [];
   return [
     warning(
       'spec.retention.keepWithin',
@@ -92,4 +109,4 @@ const twice: Rule = ({ spec }) =>
     );
   });
 
-export const retentionRules: readonly Rule[] = [something, pins, twice, deletes, tooShort];
+export const retentionRules: readonly Rule[] = [something, pins, twice, deletes, tooShort, lockedLonger];

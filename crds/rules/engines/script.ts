@@ -1,19 +1,25 @@
-// The dump container's program: a frame of POSIX shell around the engine's own part. It holds no value of a manifest; those come as
-// variables and files. Whatever happens it ends, and says how in the exit file.
+// The programs of the container that talks to the database: a frame of POSIX shell around the engine's own part. They hold no value of a
+// manifest; those come as variables and files. Whatever happens they end, and say how in the exit file.
 import { paths, runFiles } from '../contract.ts';
-import { reasons } from '../reasons.ts';
+import { type Reason, reasons } from '../reasons.ts';
 import type { Engine } from './engine.ts';
+import { restoreMain } from './restore-script.ts';
 
 /** Seconds between two looks at the executor, and how many looks with one heartbeat mean that it is gone. */
 const lookSeconds = 2;
 const deadAfterLooks = 30;
+
+/** The two words of `refuse` and `finish` for a reason. */
+export const code = (reason: Reason): string => `${reasons[reason].exitCode} ${reason}`;
 
 const frame = (engineShell: string, root: string): string => `
 set -u
 umask 077
 RUN=${root}${paths.run}
 KEYS=${root}${paths.databaseSecret}
+TOKEN=${root}${paths.databaseToken}/token
 TEMPORARY=${root}${paths.dumpTemporary}
+AUTHORITIES=
 
 # finish CODE REASON: the exit file appears whole, then the container ends.
 finish() {
@@ -29,12 +35,24 @@ refuse() {
   finish "$1" "$2"
 }
 
+# have KEY: it is there and not empty.
+have() {
+  [ -n "$1" ] && [ -n "$(cat "$KEYS/$1" 2> /dev/null)" ]
+}
+
 need() {
-  [ -n "$(cat "$KEYS/$1" 2> /dev/null)" ] || refuse ${reasons.SecretInvalid.exitCode} SecretInvalid "read Secret \\"$DBBACKUP_SECRET\\": key \\"$1\\" is missing or empty"
+  have "$1" || refuse ${code('SecretInvalid')} "read Secret \\"$DBBACKUP_SECRET\\": key \\"$1\\" is missing or empty"
 }
 
 tell() {
   printf '%s=%s\\n' "$1" "$(printf '%s' "$2" | tr -d '\\n')" >> "$RUN/${runFiles.facts}.part"
+}
+
+# The authorities of the server's certificate. What was named and is not there is not passed over.
+find_authorities() {
+  [ -n "$DBBACKUP_TLS_AUTHORITIES" ] || return 0
+  AUTHORITIES=${root}${paths.databaseAuthorities}/ca.crt
+  [ -s "$AUTHORITIES" ] || refuse ${code('SecretInvalid')} "read the authorities of spec.database.tls.ca: $DBBACKUP_TLS_AUTHORITIES is missing or empty"
 }
 
 # Ends everything here when the executor has given up or its heartbeat stands still. Init (this shell) is not hit by kill -1.
@@ -44,7 +62,8 @@ watch_executor() {
     beat=$(cat "$RUN/${runFiles.heartbeat}" 2> /dev/null)
     if [ "$beat" = "$last" ]; then looks=$((looks + 1)); else looks=0 last=$beat; fi
     if [ -e "$RUN/${runFiles.abort}" ] || [ "$looks" -ge ${deadAfterLooks} ]; then
-      echo "the executor has given up or is gone: ending the dump" >&2
+      echo "the executor has given up or is gone: ending here" >&2
+      : > "$TEMPORARY/gone"
       kill -TERM -1
       sleep 5
       kill -KILL -1
@@ -53,16 +72,20 @@ watch_executor() {
 }
 
 ${engineShell}
+`;
 
+const dumpMain = `
 if [ -e "$RUN/${runFiles.committed}" ]; then
   echo "this run's snapshot is committed already: nothing to dump"
   exit 0
 fi
-[ -p "$RUN/${runFiles.fifo}" ] || refuse ${reasons.DumpFailed.exitCode} DumpFailed "open $RUN/${runFiles.fifo}: it is not a FIFO"
-trap 'kill -TERM -1; refuse ${reasons.Canceled.exitCode} Canceled "the dump was told to stop"' TERM INT
+[ -p "$RUN/${runFiles.fifo}" ] || refuse ${code('DumpFailed')} "open $RUN/${runFiles.fifo}: it is not a FIFO"
+trap 'kill -TERM -1; refuse ${code('Canceled')} "the dump was told to stop"' TERM INT
 watch_executor &
 : > "$TEMPORARY/stderr"
+find_authorities
 log_in
+preflight "$@"
 tell startedAt "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 mv "$RUN/${runFiles.facts}.part" "$RUN/${runFiles.facts}"
 ( dump "$@" ) > "$RUN/${runFiles.fifo}" 2> "$TEMPORARY/stderr" &
@@ -70,7 +93,7 @@ wait $!
 code=$?
 cat "$TEMPORARY/stderr" >&2
 [ "$code" -eq 0 ] && finish 0 -
-refuse ${reasons.DumpFailed.exitCode} DumpFailed "the dump tool ended with exit code $code: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+refuse ${code('DumpFailed')} "the dump tool ended with exit code $code: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
 `;
 
 /**
@@ -78,5 +101,10 @@ refuse ${reasons.DumpFailed.exitCode} DumpFailed "the dump tool ended with exit 
  * @param root what every path is put below: nothing in a pod; outside one a folder whose name needs no quoting
  */
 export function dumpScript(engine: Engine, root = ''): string {
-  return frame(engine.shell, root).trim();
+  return `${frame(engine.shell, root)}${dumpMain}`.trim();
+}
+
+/** The same for the container that restores: it reads the dump from the FIFO when the executor has told it to. */
+export function restoreScript(engine: Engine, root = ''): string {
+  return `${frame(`${engine.shell}\n${engine.restoreShell}`, root)}${restoreMain(code)}`.trim();
 }

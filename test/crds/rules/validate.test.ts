@@ -36,6 +36,9 @@ describe('a field is accepted', () => {
     ['spec.storage', { pvc: { claimName: 'backups', subPath: 'a/b' } }],
     ['spec.storage.pathPrefix', 'postgres/daily'],
     ['spec.storage.s3.auth', { default: {} }],
+    ['spec.storage.s3.objectLock', { mode: 'COMPLIANCE', days: 3650 }],
+    ['spec.storage', { gcs: { bucket: 'backups', auth: { applicationDefault: {} } } }],
+    ['spec.storage', { azure: { container: 'backups', account: 'mybackups', auth: { managedIdentity: {} } } }],
     ['spec.storage.s3.endpoint', 'https://minio.example:9000'],
     ['spec.compression', { algorithm: 'gzip', level: 9 }],
     ['spec.compression', { algorithm: 'zstd', level: 19 }],
@@ -216,4 +219,30 @@ test('a sentence names field, value, what is wrong and what to do', () => {
   );
   const [port] = errors(withField('spec.database.port', 0));
   expect(port === undefined ? '' : sentence(port)).toMatch(/^spec\.database\.port: 0: must be >= 1; /);
+});
+
+describe('a lock that lasts longer than retention keeps is warned of', () => {
+  const now = new Date('2025-03-01T00:00:00Z');
+  const said = (days: number, retention: object, schedule: string | undefined = '0 1 * * *') => {
+    const locked = withField('spec.storage.s3.objectLock', { mode: 'GOVERNANCE', days });
+    const object = withField('spec.retention', retention, withField('spec.schedule', schedule, locked));
+    return validate(object, undefined, now).map(({ field, severity }) => `${severity} ${field}`);
+  };
+  const warned = ['warning spec.storage.s3.objectLock.days'];
+
+  test.each<[number, object, string | undefined, string[]]>([
+    [3, { keepLast: 3 }, undefined, []],
+    [4, { keepLast: 3 }, undefined, warned],
+    [4, { keepLast: 3, keepWithin: '4d' }, undefined, []],
+    [5, { keepLast: 3, keepWithin: '4d' }, undefined, warned],
+    [14, { keepLast: 2 }, '0 1 * * 0', []],
+    [15, { keepLast: 2 }, '0 1 * * 0', warned],
+  ])('%d days with %j at %s', (days, retention, schedule, expected) => {
+    expect(said(days, retention, schedule)).toEqual(expected);
+  });
+
+  test('but not where nothing says how often there is a snapshot', () => {
+    const locked = withField('spec.storage.s3.objectLock', { mode: 'GOVERNANCE', days: 300 });
+    expect(validate(withField('spec.schedule', undefined, locked), undefined, now)).toEqual([]);
+  });
 });

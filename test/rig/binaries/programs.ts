@@ -15,6 +15,7 @@ export type ProgramName =
   | 'coredns'
   | 'kind'
   | 'versitygw'
+  | 'fake-gcs-server'
   | 'kustomize'
   | 'kstatus'
   | 'argocd-health';
@@ -77,6 +78,11 @@ const sources: Record<ProgramName, Source> = {
     tool: 'versitygw',
     module: 'github.com/versity/versitygw',
     package: 'github.com/versity/versitygw/cmd/versitygw',
+  },
+  'fake-gcs-server': {
+    tool: 'fake-gcs-server',
+    module: 'github.com/fsouza/fake-gcs-server',
+    package: 'github.com/fsouza/fake-gcs-server',
   },
   kustomize: {
     tool: 'kustomize',

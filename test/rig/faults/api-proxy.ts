@@ -39,6 +39,8 @@ export interface ApiProxy {
   fault: (write: Write) => Fault | undefined;
   /** Which writes count. */
   counts: (method: string, path: string) => boolean;
+  /** By how many ms what a watch tells comes late; asked for each piece, which are never put out of order. */
+  lag: () => number;
   writes: Write[];
   /** A kubeconfig, in JSON, that leads through the proxy. */
   kubeconfig(): string;
@@ -70,6 +72,7 @@ export async function startApiProxy(upstream: Upstream): Promise<ApiProxy> {
     port: 0,
     fault: () => undefined,
     counts: () => true,
+    lag: () => 0,
     writes: [],
     kubeconfig: () => kubeconfigOf(proxy.port),
     writeKubeconfig: (file) => writeFile(file, kubeconfigOf(proxy.port), { mode: 0o600 }),
@@ -91,6 +94,7 @@ export async function startApiProxy(upstream: Upstream): Promise<ApiProxy> {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const method = request.method ?? 'GET';
     const call = { upstream, request, body: Buffer.concat(chunks) };
+    if (method === 'GET' && /[?&]watch=/.test(request.url ?? '')) return passLate(call, response, proxy);
     if (method === 'GET' || !proxy.counts(method, path)) return pass(call, response);
     const write: Write = { number: proxy.writes.length + 1, method, path, body: call.body.toString() };
     proxy.writes.push(write);
@@ -158,6 +162,24 @@ function pass(call: Call, response: ServerResponse, write?: Write): void {
     if (write !== undefined) write.status = answer.statusCode ?? 0;
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
+    answer.on('error', () => response.destroy());
+  });
+  onward.on('error', () => response.destroy());
+  response.on('close', () => onward.destroy());
+  onward.end(call.body);
+}
+
+/** As pass, and all that comes back comes late. */
+function passLate(call: Call, response: ServerResponse, { lag }: ApiProxy): void {
+  const onward = onwards(call, (answer) => {
+    let before = Promise.resolve();
+    const after = (act: () => void): void => {
+      const wait = sleep(lag());
+      before = Promise.all([before, wait]).then(act);
+    };
+    response.writeHead(answer.statusCode ?? 502, answer.headers).flushHeaders();
+    answer.on('data', (piece: Buffer) => after(() => response.write(piece)));
+    answer.on('end', () => after(() => response.end()));
     answer.on('error', () => response.destroy());
   });
   onward.on('error', () => response.destroy());

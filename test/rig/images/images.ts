@@ -1,6 +1,6 @@
 // The images the end-to-end tests run: ours from the current sources, and the servers they work with. None is pulled unless
 // docker or podman is there, so a machine that reaches nothing but package registries can build them all.
-import { copyFile, cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import type { Log } from '../progress.ts';
 import { cachedArchive, hashOf } from './archive.ts';
 import { buildArchive, type Engine, findEngine, pullArchive } from './engine.ts';
 import { addShell, filesBelow, nodeRootfs, postgresRootfs, versitygwRootfs } from './rootfs.ts';
+import { debianComponents, nodeComponent, npmComponent, spdx } from './sbom.ts';
 
 export interface Image {
   /** With a tag that is not "latest", so that a kubelet never tries to pull it. */
@@ -36,7 +37,7 @@ async function make(id: ImageName, recipe: Recipe, engine: Engine, log: Log): Pr
   const { texts = [], files = [] } = recipe.inputs;
   const hash = await hashOf(
     [engine, recipe.name, process.arch, ...texts],
-    [...[recipe.containerfile, here('rootfs.ts'), here('engine.ts')], ...files],
+    [...[recipe.containerfile, here('rootfs.ts'), here('sbom.ts'), here('engine.ts')], ...files],
   );
   const archive = await cachedArchive(id, hash, log, async (partial, context) => {
     await mkdir(path.join(context, 'rootfs'));
@@ -45,6 +46,20 @@ async function make(id: ImageName, recipe: Recipe, engine: Engine, log: Log): Pr
     await buildArchive(engine, recipe.name, context, partial, log);
   });
   return { name: recipe.name, archive };
+}
+
+/** What the image is made of, where scanners look for it. */
+async function writeBill(root: string, id: string, programs: string[], dist: string, taken: string[]): Promise<void> {
+  const components = [nodeComponent(process.versions.node), ...(await debianComponents(taken))];
+  for (const one of programs) {
+    const text = await readFile(path.join(dist, `packages-${one}.json`), 'utf8');
+    components.push(...(JSON.parse(text) as { name: string; version: string }[]).map(npmComponent));
+  }
+  const { version } = JSON.parse(await readFile(here('../../../package.json'), 'utf8')) as { version: string };
+  const unique = [...new Map(components.map((one) => [one.purl, one])).values()];
+  const folder = path.join(root, 'usr/share/sbom');
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, `${id}.spdx.json`), spdx(`dbbackup-${id}`, version, unique));
 }
 
 /** One of our programs: Node and the bundle, whose file names all begin with the name of the program. */
@@ -57,8 +72,9 @@ async function program(id: 'controller' | 'executor', programs: string[], dist: 
     inputs: { texts: [process.version], files },
     async fill(context) {
       const root = path.join(context, 'rootfs');
-      await nodeRootfs(root);
-      if (id === 'executor') await addShell(root, log);
+      const taken = await nodeRootfs(root);
+      if (id === 'executor') taken.push(...(await addShell(root, log)));
+      await writeBill(root, id, programs, dist, taken);
       for (const file of files) await cp(file, path.join(context, 'app', path.basename(file)));
     },
   };

@@ -27,8 +27,8 @@ async function base(root: string, user: string, id: number, home: string): Promi
   await chmod(path.join(root, 'tmp'), 0o1777);
 }
 
-/** The Node that runs us, the libraries it is linked to, and the certificate authorities it trusts. */
-export async function nodeRootfs(root: string): Promise<void> {
+/** The Node that runs us, the libraries it is linked to, and the certificate authorities it trusts. Gives the libraries' files. */
+export async function nodeRootfs(root: string): Promise<string[]> {
   if (process.platform !== 'linux') {
     throw new Error(
       `make an image with Node: this Node is for ${process.platform}, an image needs one for linux: build on Linux`,
@@ -37,15 +37,20 @@ export async function nodeRootfs(root: string): Promise<void> {
   await base(root, 'nonroot', 65532, '/tmp');
   await copy(root, process.execPath, '/usr/local/bin/node');
   const linked = await run(['ldd', process.execPath]);
-  for (const [, library = ''] of linked.matchAll(/(\/\S+) \(0x/g)) await copy(root, library);
+  const libraries = [...linked.matchAll(/(\/\S+) \(0x/g)].map(([, library = '']) => library);
+  for (const library of libraries) await copy(root, library);
   await put(root, 'etc/ssl/certs/ca-certificates.crt', `${rootCertificates.join('\n')}\n`);
+  return libraries;
 }
 
-/** Adds a static busybox under the names the executor calls. */
-export async function addShell(root: string, log: Log): Promise<void> {
+const busybox = '/bin/busybox';
+
+/** Adds a static busybox under the names the executor calls. Gives its file. */
+export async function addShell(root: string, log: Log): Promise<string[]> {
   await debianPackages(['busybox-static'], log);
-  await copy(root, '/bin/busybox');
+  await copy(root, busybox);
   for (const name of ['sh', 'mkfifo']) await symlink('busybox', path.join(root, 'bin', name));
+  return [busybox];
 }
 
 const aptSources = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'];

@@ -56,7 +56,14 @@ const settings = {
   max_connections: '50',
 };
 
-export async function startPostgres({ log }: { log: Log }): Promise<Postgres> {
+/** @param further settings of the server */
+export async function startPostgres({
+  log,
+  settings: further = {},
+}: {
+  log: Log;
+  settings?: Record<string, string>;
+}): Promise<Postgres> {
   const bin = await programs(log);
   const place = await newPlace('postgres');
   const data = join(place, 'data');
@@ -75,7 +82,7 @@ export async function startPostgres({ log }: { log: Log }): Promise<Postgres> {
     const version = /[\d.]+/.exec(await run([join(bin, 'postgres'), '--version']))?.[0] ?? 'unknown';
 
     return await withFreePort(async (port) => {
-      const options = Object.entries({ ...settings, unix_socket_directories: place, port: String(port) });
+      const options = Object.entries({ ...settings, unix_socket_directories: place, port: String(port), ...further });
       const flags = options.flatMap(([name, value]) => ['-c', `${name}=${value}`]);
       const child = await startChild([join(bin, 'postgres'), '-D', data, ...flags], {
         env,

@@ -1,0 +1,82 @@
+// A snapshot's bytes, each pass of which ends well only when they are what the manifest tells.
+import type { Manifest } from '../crds/rules/manifest.ts';
+import { download } from './download.ts';
+import { RunError } from './errors.ts';
+import type { Run } from './run.ts';
+import type { Storage } from './storage/storage.ts';
+import { decompress } from './stream/decompress.ts';
+import { decrypt } from './stream/decrypt.ts';
+import { type Measure, measure } from './stream/measure.ts';
+
+const progressMilliseconds = 10_000;
+
+function compare({ tally }: Measure, what: string, id: string, expected: { size: number; sha256: string }): void {
+  const found = { size: tally.bytes, sha256: tally.sha256() };
+  if (found.size !== expected.size)
+    throw new RunError(
+      'DigestMismatch',
+      `compare "${id}": ${found.size} ${what} bytes, its manifest tells ${expected.size}`,
+    );
+  if (found.sha256 !== expected.sha256)
+    throw new RunError(
+      'DigestMismatch',
+      `compare "${id}": the ${what} bytes have the digest ${found.sha256}, its manifest tells ${expected.sha256}`,
+    );
+}
+
+async function* counted(run: Run, meter: Measure, source: AsyncIterable<Buffer>, doing: string) {
+  const progress = setInterval(
+    () => run.log.info({ stored: meter.tally.bytes, doing }, 'progress'),
+    progressMilliseconds,
+  );
+  try {
+    yield* meter.pass(source);
+  } finally {
+    clearInterval(progress);
+  }
+}
+
+/** The stored bytes. Ends with DigestMismatch when they are others than were committed. */
+async function* stored(
+  run: Run,
+  storage: Storage,
+  manifest: Manifest,
+  doing: string,
+): AsyncGenerator<Buffer, void, void> {
+  const { id, key, storedSize: size, storedSha256: sha256 } = manifest;
+  const meter = measure();
+  yield* counted(run, meter, download(storage, { key, size }, run.signal), doing);
+  compare(meter, 'stored', id, { size, sha256 });
+}
+
+/** Reads the whole object once and compares it with its manifest. */
+export async function checkStored(run: Run, storage: Storage, manifest: Manifest): Promise<void> {
+  for await (const _chunk of stored(run, storage, manifest, 'verify'));
+}
+
+/**
+ * The dump. Ends well only when stored and plain bytes are those of the manifest; stored bytes behind the end of the format are read too,
+ * so that their digest is whole.
+ */
+export async function* plain(
+  run: Run,
+  storage: Storage,
+  manifest: Manifest,
+  identities: readonly string[],
+): AsyncGenerator<Buffer, void, void> {
+  const { id, plainSize: size, plainSha256: sha256 } = manifest;
+  const meter = measure();
+  const opened = decrypt(stored(run, storage, manifest, 'read'), identities);
+  yield* meter.pass(decompress(opened, manifest.compression, size));
+  compare(meter, 'plain', id, { size, sha256 });
+}
+
+/** The stream, its last chunk given only when the stream has ended well. */
+export async function* lastHeldBack(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  let held: Buffer | undefined;
+  for await (const chunk of source) {
+    if (held !== undefined) yield held;
+    held = chunk;
+  }
+  if (held !== undefined) yield held;
+}

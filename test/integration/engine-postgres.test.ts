@@ -1,0 +1,248 @@
+// PostgreSQL beyond what the executor's own tests ask of it: everything that one database or a whole server holds comes back, a login that
+// lacks a right is told which, and TLS is what the manifest says.
+import { chown, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Reason, reasons } from '../../crds/rules/reasons.ts';
+import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
+import { awkwardTables, contentQuery, manyTables } from '../executor/postgres-content.ts';
+import { clientEnv } from '../executor/world.ts';
+import { Authority } from '../rig/cluster/certificates.ts';
+import { run } from '../rig/command.ts';
+import { NOBODY } from '../rig/servers/child.ts';
+import { type Postgres, startPostgres } from '../rig/servers/postgres.ts';
+import { waitFor } from '../wait.ts';
+
+const log = (line: string) => console.error(line);
+const runs = new EngineRuns();
+let server: Postgres;
+
+/** `DBBACKUP_TEST_SIZE=full` takes ten thousand tables and a GiB of rows, which needs some minutes. */
+const isFull = process.env['DBBACKUP_TEST_SIZE'] === 'full';
+const tables = isFull ? 10_000 : 500;
+const mebibytes = isFull ? 1024 : 64;
+
+const sqlOf = (one: Postgres) => (text: string, database: string) =>
+  run([join(one.bin, 'psql'), '-XAtqw', '-v', 'ON_ERROR_STOP=1'], { env: clientEnv(one, database), input: text });
+const sql = (text: string, database = 'postgres') => sqlOf(server)(text, database);
+const contentOf = (database: string, one = server) => sqlOf(one)(contentQuery, database);
+
+beforeAll(async () => {
+  // A dump and a restore in one transaction need a lock for every object: ten thousand tables are more than the default has room for.
+  server = await startPostgres({ log, settings: { max_locks_per_transaction: '1024' } });
+  await sql('create database orders');
+  await sql(awkwardTables, 'orders');
+});
+afterAll(async () => server?.stop());
+afterEach(async () => runs.remove());
+
+const login = { secret: { name: 'orders-db', keys: { username: 'username', password: 'password' } } };
+const source = (over: Partial<Source> = {}): Source => ({
+  engine: 'postgres',
+  database: { host: server.host, port: server.port, name: 'orders' },
+  access: login,
+  keys: { username: server.user, password: server.password },
+  tools: [server.bin],
+  ...over,
+});
+const database = (name: string): Source => source({ database: { ...source().database, name } });
+const whole = (over: Partial<Source> = {}): Source =>
+  source({ database: { host: server.host, port: server.port, allDatabases: true }, ...over });
+
+async function fresh(name: string): Promise<NodeJS.ProcessEnv> {
+  await sql(`drop database if exists ${name}`);
+  await sql(`create database ${name}`);
+  return clientEnv(server, name);
+}
+
+async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
+  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
+  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
+  expect(ended.code).toBe(reasons[reason].exitCode);
+  expect(ended.names).toEqual([]);
+}
+
+function expectSuccess(backup: Backup): void {
+  expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
+  expect(backup.output).not.toContain(server.password);
+}
+
+describe('one database', () => {
+  test('with everything that PostgreSQL knows comes back by hand', async () => {
+    const backup = await runs.backup(source());
+    expectSuccess(backup);
+    await runs.restoreByHand(backup, await fresh('target'));
+    const there = await contentOf('orders');
+    expect(there).toMatch(/large object 200001[\s\S]*漢/);
+    expect(await contentOf('target')).toBe(there);
+  });
+
+  test.each([
+    [`${tables} tables`, manyTables(tables)],
+    [
+      `rows of ${mebibytes} MiB`,
+      `create table large as select n, decode(repeat(md5(n::text), 4096), 'hex') as bytes from generate_series(1, ${mebibytes * 16}) n`,
+    ],
+  ])(
+    'of %s comes back',
+    async (what, text) => {
+      const env = await fresh('target');
+      await fresh('big');
+      await sql(text, 'big');
+      const before = performance.now();
+      const backup = await runs.backup(database('big'));
+      expectSuccess(backup);
+      const between = performance.now();
+      await runs.restoreByHand(backup, env);
+      const [took, back] = [between - before, performance.now() - between].map((one) => (one / 1000).toFixed(1));
+      log(`${what}: backup ${took} s, restore ${back} s, dump ${backup.manifest?.plainSize} bytes`);
+      expect(await contentOf('target')).toBe(await contentOf('big'));
+      await sql('drop database big');
+    },
+    1_800_000,
+  );
+});
+
+describe('a whole server', () => {
+  test('comes back in an empty one, with its roles, their passwords and memberships', async () => {
+    await sql(
+      `create role "tä m" login password 'canary'; create role reading; grant reading to "tä m"; grant select on all tables in schema public to reading; alter database orders set work_mem = '8MB'; alter role reading in database orders set search_path = public`,
+      'orders',
+    );
+    await sql('create table in_postgres (n int); insert into in_postgres values (1)');
+    await sql('create database "z\'w ei"');
+    await sql("create table t (v text); insert into t values (E'CREATE ROLE x;\\n\\\\connect postgres')", "z'w ei");
+    const backup = await runs.backup(whole());
+    expectSuccess(backup);
+    expect(backup.manifest).toMatchObject({ dumpFormat: 'pg_dumpall-sql', database: '', allDatabases: true });
+    const other = await startPostgres({ log });
+    try {
+      const { PGDATABASE: _, ...env } = clientEnv(other, 'postgres');
+      await runs.restoreByHand(backup, env);
+      for (const name of ['orders', 'postgres', "z'w ei"])
+        expect(await contentOf(name, other)).toBe(await contentOf(name));
+      const roles = `select r.rolname, a.rolpassword, array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) from pg_roles r join pg_authid a on a.oid = r.oid where r.rolname !~ '^pg_' and r.rolname <> 'postgres' order by 1`;
+      expect(await sqlOf(other)(roles, 'postgres')).toBe(await sql(roles));
+      await expect(runs.restoreByHand(backup, env)).rejects.toThrow(/is not empty/);
+    } finally {
+      await other.stop();
+      await sql('drop table in_postgres');
+      await sql('drop database "z\'w ei"');
+    }
+  });
+
+  test('whose roles the login may not read is not dumped', async () => {
+    await sql("create role modest login password 'modest'");
+    const keys = { username: 'modest', password: 'modest' };
+    await expectFailure(
+      await runs.backup(whole({ keys })),
+      'DatabaseAuthFailed',
+      /lacks SELECT on pg_catalog\.pg_authid/,
+    );
+  });
+
+  test('of which a database may not be read is not dumped', async () => {
+    await fresh('secret');
+    await sql('create table hidden (n int)', 'secret');
+    await sql(
+      "drop role if exists dumping; create role dumping login password 'dumping'; grant select on pg_authid to dumping",
+    );
+    await expectFailure(
+      await runs.backup(whole({ keys: { username: 'dumping', password: 'dumping' } })),
+      'DatabaseAuthFailed',
+      /may not read all of database "(orders|secret)": it lacks .*(SELECT on|USAGE on)/,
+    );
+  });
+
+  test.each<[string, string, Reason, RegExp]>([
+    [
+      'writes half and says it went well',
+      '"$REAL" "$@" | head -c 3000',
+      'DumpFailed',
+      /without the last line of pg_dumpall/,
+    ],
+    [
+      'leaves out the last lines',
+      '"$REAL" "$@" | sed "/cluster dump complete/d"',
+      'DumpFailed',
+      /without the last line/,
+    ],
+    ['writes nothing', 'exit 0', 'DumpEmpty', /not a byte/],
+    ['ends with an error', '"$REAL" "$@"; echo gone >&2; exit 3', 'DumpFailed', /exit code 3: gone/],
+  ])('whose tool %s is not backed up', async (_what, body, reason, message) => {
+    const version = '[ "$1" = --version ] && exec "$REAL" --version';
+    const tool = await runs.tool('pg_dumpall', join(server.bin, 'pg_dumpall'), `${version}\n${body}`);
+    await expectFailure(await runs.backup(whole({ tools: [tool, server.bin] })), reason, message);
+  });
+});
+
+describe('a login', () => {
+  const keys = { username: 'least', password: 'least' };
+  const grants =
+    'grant usage on schema public, "über ""schema""" to least; grant select on all tables in schema public, "über ""schema""" to least; grant select on all sequences in schema public to least; grant select on large object 200001, 200002, 200003 to least;';
+
+  test.each([
+    ['a table', 'revoke select on texts from least', /it lacks SELECT on table public\.texts$/],
+    ['a sequence', 'revoke select on sequence counter from least', /it lacks SELECT on sequence public\.counter$/],
+    ['a schema', 'revoke usage on schema "über ""schema""" from least', /it lacks USAGE on schema "über ""schema"""$/],
+    ['a large object', 'revoke select on large object 200002 from least', /it lacks SELECT on large object 200002$/],
+    ['rows of a policy', 'alter table texts enable row level security', /it lacks BYPASSRLS for table public\.texts$/],
+  ])('that may not read %s is told which, before the dump', async (_what, revoke, message) => {
+    await sql('drop owned by least; drop role if exists least', 'orders').catch(() => {});
+    await sql("drop role if exists least; create role least login password 'least'");
+    await sql(`alter table no_rows disable row level security; ${grants} ${revoke}`, 'orders');
+    await expectFailure(await runs.backup(source({ keys })), 'DatabaseAuthFailed', message);
+    await sql(
+      'alter table texts disable row level security; alter table no_rows enable row level security; drop owned by least',
+      'orders',
+    );
+  });
+
+  test('that may not read what is left out is enough', async () => {
+    await sql("drop role if exists least; create role least login password 'least'");
+    await sql(`${grants} revoke select on texts from least`, 'orders');
+    const backup = await runs.backup(source({ keys, arguments: ['--exclude-table=texts', '--exclude-table=no_rows'] }));
+    expectSuccess(backup);
+    await sql('drop owned by least', 'orders');
+  });
+});
+
+describe('TLS', () => {
+  beforeAll(async () => {
+    const authority = await Authority.create(await runs.folder());
+    const server = await authority.sign('server', { commonName: 'server', names: ['localhost'] });
+    const data = (await sql('show data_directory')).trim();
+    const files = { 'server.crt': server.cert, 'server.key': server.key };
+    for (const [name, made] of Object.entries(files)) {
+      await writeFile(join(data, name), await readFile(made), { mode: 0o600 });
+      if (process.getuid?.() === 0) await chown(join(data, name), NOBODY, NOBODY);
+    }
+    await sql('alter system set ssl = on; select pg_reload_conf()');
+    await waitFor('TLS', async () => (await sql('show ssl')).trim() === 'on');
+    authorities.ours = await readFile(authority.cert, 'utf8');
+    authorities.others = await readFile((await Authority.create(await runs.folder())).cert, 'utf8');
+  });
+  const authorities = { ours: '', others: '' };
+  const words = 'ConfigMap "orders-ca", key "ca.crt"';
+
+  test.each<
+    [string, 'require' | 'verify-ca' | 'verify-full', 'ours' | 'others' | undefined, string, RegExp | undefined]
+  >([
+    ['takes any certificate where none is looked at', 'require', undefined, '127.0.0.1', undefined],
+    ['takes a certificate of the authority', 'verify-ca', 'ours', '127.0.0.1', undefined],
+    ['takes a certificate with the name of the host', 'verify-full', 'ours', 'localhost', undefined],
+    ['refuses a certificate of another authority', 'verify-ca', 'others', '127.0.0.1', /certificate verify failed/],
+    ['refuses a certificate with another name', 'verify-full', 'ours', '127.0.0.1', /does not match host name/],
+  ])('%s', async (_what, mode, whose, host, message) => {
+    const tls = { mode, ...(whose === undefined ? {} : { authorities: words }) };
+    const ended = await runs.backup(
+      source({
+        access: { ...login, tls },
+        database: { ...source().database, host },
+        ...(whose === undefined ? {} : { authorities: authorities[whose] }),
+      }),
+    );
+    if (message === undefined) expectSuccess(ended);
+    else await expectFailure(ended, 'ConfigInvalid', message);
+  });
+});
