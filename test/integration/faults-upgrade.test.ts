@@ -93,7 +93,9 @@ it('F21 objects of an older CRD with fields that are unknown, invalid or missing
     expect((await scene.run('unknown')).status?.run?.outcome).toBe('Succeeded');
     names.push('invalid', 'schedule', 'no-database', 'no-storage', 'no-retention', 'no-encryption');
     for (const name of names) {
-      const told = await scene.untilCondition('Ready', 'InvalidSpec', name);
+      const told = await scene.untilCondition('Ready', 'InvalidSpec', name).catch((error: unknown) => {
+        throw new Error(`${name}: ${program.output().slice(-3000)}`, { cause: error });
+      });
       expect(condition(told, 'Ready'), name).toMatchObject({
         status: 'False',
         message: expect.stringContaining('spec'),
