@@ -59,8 +59,7 @@ const login: Rule = ({ spec: { database } }) => {
       ),
     ];
   const ofOpenbao = secretRef === undefined;
-  // An engine that nobody knows is told by the schema.
-  if (Object.hasOwn(engines, engine) && ofOpenbao !== (engine === 'openbao'))
+  if (ofOpenbao !== (engine === 'openbao'))
     return [
       error(
         'spec.database.auth',
@@ -172,4 +171,13 @@ const extraArgs: Rule = ({ spec }) => {
   });
 };
 
-export const databaseRules: readonly Rule[] = [host, name, scope, login, tls, commands, image, cluster, extraArgs];
+/** An engine that nobody knows is told by the schema, and says nothing on what fits it. */
+const ofEngine =
+  (rule: Rule): Rule =>
+  (next, context) =>
+    Object.hasOwn(engines, next.spec.database.engine) ? rule(next, context) : [];
+
+export const databaseRules: readonly Rule[] = [
+  ...[host, name, image, cluster],
+  ...[scope, login, tls, commands, extraArgs].map(ofEngine),
+];
