@@ -37,7 +37,10 @@ test('every field of the spec is made, and many objects are good', () => {
   expect(good).toBeGreaterThan(100);
   const wanted = paths(JSON.parse(JSON.stringify(smallest.spec)), 'spec');
   expect(wanted.filter((path) => !made.has(path))).toEqual([]);
-  for (const field of ['pvc.subPath', 's3.endpoint', 's3.auth.secretRef.keys.sessionToken'])
+  for (const field of [
+    ...['pvc.subPath', 's3.endpoint', 's3.auth.secretRef.keys.sessionToken', 's3.ca.configMapKeyRef.key'],
+    ...['s3.objectLock.days', 'gcs.auth.serviceAccountKeySecretKeyRef.key', 'azure.auth.workloadIdentity.clientId'],
+  ])
     expect(made).toContain(`spec.storage.${field}`);
   for (const field of [
     'tolerations.0.tolerationSeconds',

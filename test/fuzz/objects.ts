@@ -42,6 +42,9 @@ const meaningful: Record<string, readonly unknown[]> = {
     '--schema=a=b',
     '--no-owner',
   ],
+  'spec.storage.s3.bucket': ['backups', 'a.b', '0-0', 'x'.repeat(63)],
+  'spec.storage.gcs.bucket': ['backups', 'a_b', '0-0', 'x'.repeat(222)],
+  'spec.storage.azure.container': ['backups', 'a-b', 'x'.repeat(63)],
   'spec.storage.s3.endpoint': [
     'https://minio.example:9000',
     'https://s3.eu',
@@ -53,8 +56,13 @@ const meaningful: Record<string, readonly unknown[]> = {
     { algorithm: 'AES256' },
     { algorithm: 'aws:kms', kmsKeyId: 'alias/backups' },
   ],
-  'spec.storage.gcs.endpoint': ['https://storage.example', 'http://fake-gcs:4443', 'https://[fd12::7]:4443'],
-  'spec.storage.azure.account': ['mybackups', 'mybackups', 'other'],
+  'spec.storage.gcs.endpoint': [
+    'https://storage.example',
+    'https://[fd12::7]:4443',
+    'https://10.0.0.7',
+    'http://fake-gcs:4443',
+  ],
+  'spec.storage.azure.account': ['mybackups'],
   'spec.storage.azure.endpoint': [
     'https://mybackups.blob.core.usgovcloudapi.net',
     'https://blobs.example/mybackups',
@@ -69,16 +77,17 @@ const meaningful: Record<string, readonly unknown[]> = {
 };
 /** Of these members one is chosen, now and then none or all. */
 const alternatives: Record<string, readonly string[]> = {
-  'spec.storage': ['s3', 's3', 'gcs', 'azure', 'pvc'],
-  'spec.storage.s3.auth': ['secretRef', 'workloadIdentity', 'default'],
+  'spec.storage': ['s3', 's3', 'gcs', 'azure', 'pvc', 'pvc'],
+  // Seldom workloadIdentity, which needs a service account that most objects have not.
+  'spec.storage.s3.auth': ['secretRef', 'secretRef', 'secretRef', 'default', 'default', 'workloadIdentity'],
   'spec.storage.s3.ca': ['configMapKeyRef', 'secretKeyRef'],
-  'spec.storage.gcs.auth': ['serviceAccountKeySecretKeyRef', 'workloadIdentity', 'applicationDefault'],
+  'spec.storage.gcs.auth': [
+    ...['serviceAccountKeySecretKeyRef', 'serviceAccountKeySecretKeyRef'],
+    ...['applicationDefault', 'applicationDefault', 'workloadIdentity'],
+  ],
   'spec.storage.azure.auth': [
-    'accountKeySecretKeyRef',
-    'connectionStringSecretKeyRef',
-    'sasTokenSecretKeyRef',
-    'managedIdentity',
-    'workloadIdentity',
+    ...['accountKeySecretKeyRef', 'connectionStringSecretKeyRef', 'sasTokenSecretKeyRef'],
+    ...['managedIdentity', 'managedIdentity', 'workloadIdentity'],
   ],
   'spec.encryption': ['age', 'none'],
 };
