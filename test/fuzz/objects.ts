@@ -50,10 +50,26 @@ const meaningful: Record<string, readonly unknown[]> = {
     '--schema=a=b',
     '--no-owner',
   ],
+  'spec.storage.s3.bucket': ['backups', 'a.b', '0-0', 'x'.repeat(63)],
+  'spec.storage.gcs.bucket': ['backups', 'a_b', '0-0', 'x'.repeat(222)],
+  'spec.storage.azure.container': ['backups', 'a-b', 'x'.repeat(63)],
   'spec.storage.s3.endpoint': endpoints,
-  'spec.storage.gcs.endpoint': endpoints,
+  'spec.storage.s3.serverSideEncryption': [
+    { algorithm: 'AES256' },
+    { algorithm: 'aws:kms', kmsKeyId: 'alias/backups' },
+  ],
+  'spec.storage.gcs.endpoint': [
+    'https://storage.example',
+    'https://[fd12::7]:4443',
+    'https://10.0.0.7',
+    'http://fake-gcs:4443',
+  ],
   'spec.storage.azure.account': ['orders', 'orders', 'a0'.repeat(12), 'shop1'],
-  'spec.storage.azure.endpoint': [...endpoints, 'https://store.example:10000/orders'],
+  'spec.storage.azure.endpoint': [
+    'https://mybackups.blob.core.usgovcloudapi.net',
+    'https://blobs.example/mybackups',
+    'http://azurite:10000/mybackups',
+  ],
   'spec.encryption.age.recipients[]': recipients,
   'spec.retention.pin[]': ['20250327T010000Z-1a2b3c4d', '20240229T235959Z-00000000', '19700101T000000Z-ffffffff'],
   'spec.job.resources.requests.cpu': resources.slice(0, 4),
@@ -66,13 +82,17 @@ const meaningful: Record<string, readonly unknown[]> = {
 const alternatives: Record<string, readonly string[]> = {
   'spec.database.auth': ['secretRef', 'jwt', 'tokenSecretKeyRef'],
   'spec.database.tls.ca': ['configMapKeyRef', 'secretKeyRef'],
-  'spec.storage': ['s3', 'gcs', 'azure', 'pvc'],
-  'spec.storage.s3.auth': ['secretRef', 'workloadIdentity', 'default'],
+  'spec.storage': ['s3', 's3', 'gcs', 'azure', 'pvc', 'pvc'],
+  // Seldom workloadIdentity, which needs a service account that most objects have not.
+  'spec.storage.s3.auth': ['secretRef', 'secretRef', 'secretRef', 'default', 'default', 'workloadIdentity'],
   'spec.storage.s3.ca': ['configMapKeyRef', 'secretKeyRef'],
-  'spec.storage.gcs.auth': ['serviceAccountKeySecretKeyRef', 'workloadIdentity', 'applicationDefault'],
+  'spec.storage.gcs.auth': [
+    ...['serviceAccountKeySecretKeyRef', 'serviceAccountKeySecretKeyRef'],
+    ...['applicationDefault', 'applicationDefault', 'workloadIdentity'],
+  ],
   'spec.storage.azure.auth': [
     ...['accountKeySecretKeyRef', 'connectionStringSecretKeyRef', 'sasTokenSecretKeyRef'],
-    ...['managedIdentity', 'workloadIdentity'],
+    ...['managedIdentity', 'managedIdentity', 'workloadIdentity'],
   ],
   'spec.encryption': ['age', 'none'],
 };

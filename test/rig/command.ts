@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 
 /** Enough for any listing the rig reads; what a program writes beyond it is dropped from the front. */
-const KEPT_BYTES = 1024 * 1024;
+const KEPT_BYTES = 8 * 1024 * 1024;
 
 export interface RunOptions {
   readonly cwd?: string;
