@@ -154,7 +154,7 @@ function objectOf(node: SchemaNode, path: string, random: Mood): unknown {
       : node.required?.includes(name) === true || random.chance(path === 'spec.retention' ? 0.8 : 0.35);
   const members = Object.entries(node.properties ?? {}).filter(([name]) => present(name));
   const made = Object.fromEntries(members.map(([name, inner]) => [name, fieldOf(inner, `${path}.${name}`, random)]));
-  return path === 'spec.database' && !(random.wild && random.chance(0.5)) ? fitted(made, random) : made;
+  return path === 'spec.database' && !(random.wild && random.chance(0.2)) ? fitted(made, random) : made;
 }
 
 /** Mostly few; the greatest number now and then, and one too many or too few seldom. */

@@ -171,4 +171,17 @@ const extraArgs: Rule = ({ spec }) => {
   });
 };
 
-export const databaseRules: readonly Rule[] = [host, name, scope, login, tls, commands, image, cluster, extraArgs];
+/** What depends on the engine is not asked of one that nobody knows, which the schema names. */
+const ofEngine =
+  (rule: Rule): Rule =>
+  (next, context) =>
+    Object.hasOwn(engines, String(next.spec.database.engine)) ? rule(next, context) : [];
+
+export const databaseRules: readonly Rule[] = [
+  host,
+  name,
+  ...[scope, login, tls, commands].map(ofEngine),
+  image,
+  cluster,
+  ofEngine(extraArgs),
+];
