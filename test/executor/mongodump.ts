@@ -22,10 +22,12 @@ export async function standIns(folder: string, { archive, answers, dump = 'cat "
   const version = '[ "$1" = --version ] && { echo "mongodump version: 100.9.4"; exit 0; }\n';
   const programs = {
     mongodump: `${note}${version}${login}${dump}`,
-    mongorestore: `${note}${login}cat > "$HERE/restored"`,
+    mongorestore: `${note}${login}archive=-\nfor word in "$@"; do case $word in --archive=*) archive=\${word#--archive=} ;; esac; done\ncat "$archive" > "$HERE/restored"`,
     ...(answers === undefined
       ? {}
-      : { mongosh: `${note}for word in "$@"; do :; done\ncat "$HERE/$(basename "$word").answer"` }),
+      : {
+          mongosh: `${note}for word in "$@"; do :; done\ncase "$*" in *--eval*) cat "$HERE/count.answer" ;; *) cat "$HERE/$(basename "$word").answer" ;; esac`,
+        }),
   };
   for (const [name, text] of Object.entries(programs)) {
     await writeFile(join(folder, name), `#!/bin/sh\n${text}\n`);

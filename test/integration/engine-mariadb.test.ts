@@ -1,10 +1,14 @@
 // MariaDB: what a real server holds comes back whole, by hand and by the script of a restore; a login that lacks a right, a dump that does
 // not end well and a server that is away leave nothing and say why.
-import { readFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { TlsMode } from '../../crds/rules/engines/engine.ts';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
 import { awkwardTables, contentOf, manyTables, userOf } from '../executor/mysql-content.ts';
+import { Authority } from '../rig/cluster/certificates.ts';
 import { type Mariadb, startMariadb } from '../rig/servers/mariadb.ts';
 
 const log = (line: string) => console.error(line);
@@ -243,6 +247,44 @@ test.each<[string, Partial<Source>, Reason, RegExp]>([
   const ended = await runs.backup({ ...wanted, database: { host, name, port: port === 0 ? server.port : port } });
   await expectFailure(ended, reason, message);
   expect(ended.output).not.toContain('canary-wrong');
+});
+
+describe('TLS', () => {
+  let secured: Mariadb;
+  const certificates = { ours: '', others: '' };
+  beforeAll(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dbbackup-mariadb-tls-'));
+    const authority = await Authority.create(join(folder, 'ours'));
+    const made = await authority.sign('server', { commonName: 'localhost', names: ['localhost'] });
+    certificates.ours = await readFile(authority.cert, 'utf8');
+    certificates.others = await readFile((await Authority.create(join(folder, 'others'))).cert, 'utf8');
+    // The server runs as another user; the key is nobody's secret.
+    for (const path of [folder, join(folder, 'ours')]) await chmod(path, 0o755);
+    for (const path of [made.cert, made.key]) await chmod(path, 0o644);
+    secured = await startMariadb({ log, settings: { ssl_cert: made.cert, ssl_key: made.key } });
+    await secured.sql('create database orders');
+    await rm(folder, { recursive: true });
+  });
+  afterAll(async () => secured?.stop());
+
+  test.each<[string, TlsMode, 'ours' | 'others' | undefined, string, RegExp | undefined]>([
+    ['takes any certificate where none is looked at', 'require', undefined, '127.0.0.1', undefined],
+    ['takes a certificate with the name of the host', 'verify-full', 'ours', 'localhost', undefined],
+    ['refuses a certificate of another authority', 'verify-ca', 'others', 'localhost', /ERROR 2026/],
+    ['refuses a certificate with another name', 'verify-full', 'ours', '127.0.0.1', /ERROR 2026/],
+  ])('%s', async (_what, mode, whose, host, message) => {
+    const tls = { mode, ...(whose === undefined ? {} : { authorities: 'ConfigMap "orders-ca", key "ca.crt"' }) };
+    const ended = await runs.backup(
+      source({
+        access: { ...login, tls },
+        database: { host, port: secured.port, name: 'orders' },
+        keys: { username: 'root', password: secured.password },
+        ...(whose === undefined ? {} : { authorities: certificates[whose] }),
+      }),
+    );
+    if (message === undefined) expectSuccess(ended);
+    else await expectFailure(ended, 'ConfigInvalid', message);
+  });
 });
 
 describe('a dump tool', () => {

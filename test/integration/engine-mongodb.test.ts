@@ -1,6 +1,6 @@
 // MongoDB, as far as it goes without its tools: the script's words for them, what it makes of their answers, and that half an archive is
 // no snapshot. mongodump, mongorestore and mongosh are stand-ins here (test/executor/mongodump.ts).
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from 'vitest';
@@ -140,6 +140,39 @@ test('a restore hands the archive on as it is, and replays the log of changes wh
   }
   const { source } = await sourceWith({ answers: { ...answers, 'ask_count.js': 'ok 3\n' } });
   expect((await runs.restore(source, whole)).exit).toBe(`${reasons.TargetNotEmpty.exitCode} TargetNotEmpty`);
+});
+
+test("the manifest's lines hand the archive on as it is, into a target that mongosh calls empty", async () => {
+  const { source, folder } = await sourceWith({ answers: { ...answers, count: '0\n' } });
+  const backup = await runs.backup(source);
+  const config = join(folder, 'target.yaml');
+  await writeFile(config, 'uri: "mongodb://admin:canary-target@other-db:27017/?authSource=admin"\n');
+  const env = { PATH: `${folder}:${process.env['PATH']}`, MONGO_CONFIG: config };
+  await runs.restoreByHand(backup, env);
+  expect(await readFile(join(folder, 'restored'))).toEqual(whole);
+  const words = await readFile(join(folder, 'words'), 'utf8');
+  expect(words).toContain(`--config=${config}\n`);
+  expect(words).not.toMatch(/canary-target|--oplogReplay/);
+  await writeFile(join(folder, 'count.answer'), '3\n');
+  await expect(runs.restoreByHand(backup, env)).rejects.toThrow(/the target holds 3 collections/);
+  const script = /'(const uri[^']*)'/.exec(backup.manifest?.restore.join('\n') ?? '')?.[1] ?? '';
+  let printed = '';
+  const server = {
+    adminCommand: () => ({ databases: [{ name: 'admin' }, { name: 'shop' }, { name: 'other' }] }),
+    getSiblingDB: (name: string) => ({ getCollectionNames: () => (name === 'shop' ? ['a', 'b'] : ['c']) }),
+  };
+  runInNewContext(script, {
+    process: { env: { MONGO_CONFIG: config, MONGO_DATABASE: 'shop' } },
+    require: () => ({ readFileSync: () => 'uri: "mongodb://admin:canary-target@other-db:27017/"\n' }),
+    connect: (uri: string) => {
+      expect(uri).toBe('mongodb://admin:canary-target@other-db:27017/');
+      return server;
+    },
+    print: (text: number) => {
+      printed += text;
+    },
+  });
+  expect(printed).toBe('2');
 });
 
 /** Runs one of the scripts for mongosh against a server that is played here. */

@@ -94,6 +94,10 @@ const tls: Rule = ({ spec: { database } }) => {
   if (wanted === undefined) return [];
   const { mode, ca } = wanted;
   const field = 'spec.database.tls.ca';
+  if (engine === 'redis' && mode === 'verify-full')
+    return [
+      error('spec.database.tls.mode', mode, 'is not for redis: redis-cli compares no host name', 'use verify-ca'),
+    ];
   if (ca === undefined) {
     // PostgreSQL and the others know where the system keeps its authorities; these two clients do not.
     const needed = mode === 'verify-ca' || (mode === 'verify-full' && ['mysql', 'mariadb'].includes(engine));

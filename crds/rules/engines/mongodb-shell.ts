@@ -162,7 +162,7 @@ clear() {
 
 restore() {
   head -c ${listBytes} > "$TEMPORARY/list"
-  if ${hasOplog} < "$TEMPORARY/list"; then set -- --oplogReplay "$@"; fi
+  if cat "$TEMPORARY/list" | ${hasOplog}; then set -- --oplogReplay "$@"; fi
   cat "$TEMPORARY/list" - | with mongorestore --archive --stopOnError "$@"
 }
 `;
