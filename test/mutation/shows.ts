@@ -38,7 +38,7 @@ const ours =
   /^(dbbackup\.io|batch\.kubernetes\.io|azure\.workload\.identity)\/|^(app\.kubernetes\.io\/managed-by|controller-uid|job-name|.*\/inject|eks\.amazonaws\.com\/skip-containers)$/;
 const theirs = (texts: Record<string, string> = {}): Record<string, string> =>
   Object.fromEntries(Object.entries(texts).filter(([key]) => !ours.test(key)));
-/** What the API server keeps of a value: nothing of what is empty. */
+/** What the API server keeps of a list or of a structure: nothing of what is empty. A map keeps its empty texts. */
 function kept(value: object): object | undefined {
   if (Array.isArray(value)) return value.length === 0 ? undefined : value;
   const full = Object.entries(value).filter(([, text]) => text !== '');
@@ -91,7 +91,10 @@ export const shows: Readonly<Record<string, Shown>> = {
   'job.resources.requests.memory': resource('requests', 'memory', '128Mi'),
   'job.resources.limits.cpu': resource('limits', 'cpu'),
   'job.resources.limits.memory': resource('limits', 'memory', '2Gi'),
-  'job.nodeSelector': { ...inPod('nodeSelector'), as: kept },
+  'job.nodeSelector': {
+    ...inPod('nodeSelector'),
+    as: (map: object) => (Object.keys(map).length === 0 ? undefined : map),
+  },
   'job.tolerations': { ...inPod('tolerations'), as: (list: object[]) => kept(list.map(kept)) },
   'job.podLabels': { of: ({ job }) => theirs(job.spec.template.metadata.labels), absent: {} },
   'job.podAnnotations': { of: ({ job }) => theirs(job.spec.template.metadata.annotations), absent: {} },
