@@ -105,9 +105,12 @@ function fuzzed(): Map<string, unknown[]> {
   return values;
 }
 
-/** A map that is emptied by server-side apply becomes null on its way, which the API server then refuses (kubernetes/kubernetes#135841). */
-const isRefused = ({ node }: Field, value: unknown): boolean =>
-  typeof node.additionalProperties === 'object' && canonical(value) === '{}';
+/** A map or an object that is emptied by server-side apply becomes null on its way, which the API server then refuses (kubernetes/kubernetes#135841). */
+function isRefused({ path, node }: Field, value: unknown, spec: object): boolean {
+  const isMap = typeof node.additionalProperties === 'object' && canonical(value) === '{}';
+  const holder = path.slice(0, Math.max(0, path.lastIndexOf('.')));
+  return isMap || (value === undefined && holder !== '' && canonical(at(spec, holder)) === '{}');
+}
 
 /** Values that every field of its kind should be tried with. */
 export function bounds({ path, node }: Field): unknown[] {
@@ -138,8 +141,9 @@ function changes(base: DatabaseBackupSpec, name: string, most: number, from: Dat
   const made: Mutation[] = [];
   const seen = new Set([canonical(base)]);
   const attempt = (value: unknown): boolean => {
-    const spec = isRefused(field, value) ? undefined : withValue(base, path, value);
-    if (spec === undefined || seen.has(canonical(spec)) || !isValid(spec, name, from)) return false;
+    const spec = withValue(base, path, value);
+    if (spec === undefined || isRefused(field, value, spec) || seen.has(canonical(spec)) || !isValid(spec, name, from))
+      return false;
     seen.add(canonical(spec));
     made.push({ path, to: value === undefined ? 'absent' : JSON.stringify(value).slice(0, 60), spec });
     return true;

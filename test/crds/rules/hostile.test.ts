@@ -104,6 +104,18 @@ describe('the patterns of the CRD', () => {
   });
 });
 
+test.each(['http', 'https'])(
+  'an address of %s that names port 0, or a colon without a port, is refused for that',
+  (scheme) => {
+    for (const port of [':0', ':00', ':'])
+      for (const insecure of [true, false]) {
+        const s3 = { ...smallest.spec.storage.s3, endpoint: `${scheme}://store.example${port}`, insecure };
+        const found = validate(withField('spec.storage.s3', s3)).map(({ field, message }) => `${field} ${message}`);
+        expect(found).toEqual(['spec.storage.s3.endpoint names port 0 or none']);
+      }
+  },
+);
+
 describe('an age recipient', () => {
   const known = [
     recipient,
