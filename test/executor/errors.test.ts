@@ -66,7 +66,9 @@ test.each([
     toRunError(new Error('outer', { cause: systemFailure(code) }), 'put "a"', 'UploadFailed'),
   ]) {
     expect(error.reason).toBe(reason);
+    // What follows the code is ours: for a certificate, what to look at.
     expect(error.message.split(',')[0]).toBe(`put "a": ${code}`);
+    expect(error.message).not.toContain(canary);
   }
 });
 

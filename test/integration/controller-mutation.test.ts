@@ -188,8 +188,8 @@ describe('a living object', () => {
     const subject = await living('immutable', full);
     const moved = structuredClone(full);
     moved.database.cluster = 'elsewhere';
-    for (const ask of [subject.apply(moved), subject.replace(moved)])
-      await expect(ask).rejects.toMatchObject({
+    for (const ask of [() => subject.apply(moved), () => subject.replace(moved)])
+      await expect(ask()).rejects.toMatchObject({
         status: 422,
         message: expect.stringContaining(`spec.${immutable} is immutable`),
       });

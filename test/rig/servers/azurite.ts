@@ -8,6 +8,8 @@ import { startChild } from './child.ts';
 import { newPlace, removePlace, untilReady, withFreePort } from './place.ts';
 
 const apiVersion = '2021-12-02';
+/** It loads over 300 packages: seconds on an idle machine, more than a minute on one that is busy. */
+const startMilliseconds = 300_000;
 
 export interface Azurite {
   /** With the account behind it: `http://127.0.0.1:<port>/<account>`. */
@@ -62,7 +64,7 @@ export async function startAzurite({ log }: { log: Log }): Promise<Azurite> {
           () => true,
           () => false,
         );
-      await untilReady('azurite', child, ready);
+      await untilReady('azurite', child, ready, startMilliseconds);
       const createContainer = async (name: string) => {
         const url = new URL(`${endpoint}/${name}?restype=container`);
         const headers = { 'x-ms-date': new Date().toUTCString(), 'x-ms-version': apiVersion };

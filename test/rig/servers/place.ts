@@ -39,13 +39,18 @@ export function freePort(): Promise<number> {
 }
 
 /** Waits until the server answers, and stops it when it ends or stays silent, with its last words in the error. */
-export async function untilReady(what: string, child: Child, ready: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + START_MS;
+export async function untilReady(
+  what: string,
+  child: Child,
+  ready: () => Promise<boolean>,
+  limitMs = START_MS,
+): Promise<void> {
+  const deadline = performance.now() + limitMs;
   while (child.running() && performance.now() < deadline) {
     if (await ready()) return;
     await pause(50);
   }
-  const how = child.running() ? `not ready after ${START_MS / 1000} s` : 'it ended';
+  const how = child.running() ? `not ready after ${limitMs / 1000} s` : 'it ended';
   await child.stop('SIGKILL');
   throw new Error(`start ${what}: ${how}: ${child.output() || 'it printed nothing'}`);
 }
