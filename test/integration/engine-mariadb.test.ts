@@ -158,7 +158,7 @@ test('all databases and the accounts come back in an empty server', async () => 
     await other.stop();
     await server.sql("drop user `tä m`@'%'; drop database second");
   }
-});
+}, 400_000);
 
 describe('a login', () => {
   const password = String.raw`a b:c\d'e"f$g%h#*;=`;

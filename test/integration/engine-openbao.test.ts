@@ -267,4 +267,4 @@ test('tokens stand in no argument of any program', async () => {
   expect(seen).toContain('snapshot save');
   expect(seen).not.toContain(token);
   expect(seen).not.toContain(server.rootToken);
-});
+}, 240_000);

@@ -129,7 +129,7 @@ describe('a whole server', () => {
       await sql('drop table in_postgres');
       await sql('drop database "z\'w ei"');
     }
-  });
+  }, 400_000);
 
   test('whose roles the login may not read is not dumped', async () => {
     await sql("create role modest login password 'modest'");
