@@ -89,7 +89,7 @@ class AzureStorage implements Storage {
     return this.#try('get', key, async () => (await this.#client.read({ method: 'GET', url, headers: {} })).body);
   }
 
-  async *get(key: string, start = 0): AsyncGenerator<Buffer, void, void> {
+  async *get(key: string, start = 0, length?: number): AsyncGenerator<Buffer, void, void> {
     const blob = await this.#try('get', key, () => this.#look(key));
     const ask = {
       method: 'GET',
@@ -97,7 +97,7 @@ class AzureStorage implements Storage {
       headers: { 'if-match': blob.header('etag') },
     } as const;
     const fail = (error: unknown) => this.#error(error, 'get', key, 'UploadFailed');
-    yield* download(this.#client, ask, start, sizeOf(blob), fail);
+    yield* download(this.#client, ask, { start, length, size: sizeOf(blob) }, fail);
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject, void, void> {

@@ -7,22 +7,23 @@ import { type Ask, type HttpClient, mayPass } from './http-client.ts';
 const mostIdleTries = 5;
 
 /**
- * @param start first byte wanted
- * @param size of the whole object, which the request must name so that no other is read in its stead
+ * @param span the first byte wanted and how many at the most, and the size of the whole object, which the request must name so that no
+ * other is read in its stead
  * @param fail makes what is thrown out of what went wrong
  */
 export async function* download(
   client: HttpClient,
   ask: Ask,
-  start: number,
-  size: number,
+  { start, length = Number.POSITIVE_INFINITY, size }: { start: number; length?: number | undefined; size: number },
   fail: (error: unknown) => Error,
 ): AsyncGenerator<Buffer, void, void> {
+  const end = Math.min(size, start + length);
   let at = start;
-  for (let idle = 0; at < size; idle++) {
+  for (let idle = 0; at < end; idle++) {
     const before = at;
-    const headers = at === 0 ? ask.headers : { ...ask.headers, range: `bytes=${at}-` };
-    const asking = client.ask({ ...ask, headers, expect: [at === 0 ? 200 : 206] });
+    const isWhole = at === 0 && end === size;
+    const headers = isWhole ? ask.headers : { ...ask.headers, range: `bytes=${at}-${end - 1}` };
+    const asking = client.ask({ ...ask, headers, expect: [isWhole ? 200 : 206] });
     const { body } = await asking.catch((error: unknown) => {
       throw fail(error);
     });
@@ -41,5 +42,5 @@ export async function* download(
     if (at > before) idle = -1;
     if (idle >= mostIdleTries) throw fail(broke ?? Object.assign(new Error('too short'), { code: 'ECONNRESET' }));
   }
-  if (at > size) throw new RunError('DigestMismatch', `read an object of ${size} bytes: the store sent ${at}`);
+  if (at > end) throw new RunError('DigestMismatch', `read an object up to byte ${end}: the store sent ${at}`);
 }

@@ -92,11 +92,16 @@ class GcsStorage implements Storage {
     return this.#try('get', key, async () => (await this.#client.read({ method: 'GET', url, headers: {} })).body);
   }
 
-  async *get(key: string, start = 0): AsyncGenerator<Buffer, void, void> {
+  async *get(key: string, start = 0, length?: number): AsyncGenerator<Buffer, void, void> {
     const object = await this.#try('get', key, () => this.#look(key));
     const url = objectUrl(this.#bucket, key, { alt: 'media', generation: object.generation });
     const fail = (error: unknown) => this.#error(error, 'get', key, 'UploadFailed');
-    yield* download(this.#client, { method: 'GET', url, headers: {} }, start, Number(object.size), fail);
+    yield* download(
+      this.#client,
+      { method: 'GET', url, headers: {} },
+      { start, length, size: Number(object.size) },
+      fail,
+    );
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject, void, void> {

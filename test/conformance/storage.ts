@@ -122,12 +122,18 @@ export function storageConformance(name: string, { part, listsPending }: Kind, o
       },
     );
 
-    test('a get from the middle gives the rest', async () => {
+    test.each([
+      [7, undefined, '789'],
+      [0, 1, '0'],
+      [0, 10, '0123456789'],
+      [2, 3, '234'],
+      [8, 5, '89'],
+    ])('a get from byte %i, of at most %s bytes, gives %j', async (start, length, expected) => {
       const { storage, prefix } = fresh();
       await storage.putSmall(`${prefix}a`, '0123456789');
       const chunks: Buffer[] = [];
-      for await (const chunk of storage.get(`${prefix}a`, 7)) chunks.push(chunk);
-      expect(Buffer.concat(chunks).toString()).toBe('789');
+      for await (const chunk of storage.get(`${prefix}a`, start, length)) chunks.push(chunk);
+      expect(Buffer.concat(chunks).toString()).toBe(expected);
     });
 
     test('a get from the middle of many parts gives the rest', async () => {
