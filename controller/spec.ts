@@ -40,7 +40,7 @@ export function specDigest(backup: DatabaseBackup, image: string): string {
   const known = digests.get(image);
   if (known !== undefined) return known;
   const { spec } = backup;
-  const meant = image === spec.database.image ? spec : { ...spec, database: { ...spec.database, image } };
+  const meant = image === spec.database?.image ? spec : { ...spec, database: { ...spec.database, image } };
   const digest = specHash(meant);
   digests.set(image, digest);
   return digest;

@@ -71,6 +71,6 @@ export function pendingGate(draft: Draft): string | undefined {
 
 /** While the change waits the server is still the old one: what dumped it last fits it, and rolls back to it. */
 export function runImage(draft: Draft): string {
-  const own = draft.observed.backup.spec.database.image;
+  const own = draft.observed.backup.spec.database?.image ?? '';
   return pendingGate(draft) === undefined ? own : (draft.status.lastSnapshot?.image ?? own);
 }

@@ -100,7 +100,7 @@ function claim(draft: Draft, job: Job): void {
     ...(gate === undefined ? {} : { gate }),
     jobName,
     jobUID,
-    image: dumpImage(job) ?? observed.backup.spec.database.image,
+    image: dumpImage(job) ?? observed.backup.spec.database?.image ?? '',
     claimedAt: rfc3339(now),
   };
   if (purpose.kind === 'Schedule') status.lastAttemptScheduledTime = purpose.slot;

@@ -72,7 +72,7 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     finishedAt: job?.status?.completionTime ?? rfc3339(now),
   };
   if (success !== undefined) {
-    const image = claimed.image ?? observed.backup.spec.database.image;
+    const image = claimed.image ?? observed.backup.spec.database?.image ?? '';
     const { id, key, size, storedSize, sha256, dumpStartedAt, durationSeconds, engineVersion, identity, encrypted } =
       success;
     status.lastSnapshot = {
