@@ -45,8 +45,8 @@ const onlyRulesKnow: [string, ReturnType<typeof backup>, string, string][] = [
 ];
 
 const theApiServerKnows: [string, ReturnType<typeof backup>, string, string][] = [
-  ['no storage', named('a', { storage: {} as never }), 'spec.storage', 'one of s3, pvc'],
-  ['two storages', named('a', { storage: both }), 'spec.storage', 'one of s3, pvc'],
+  ['no storage', named('a', { storage: {} as never }), 'spec.storage', 'one of s3, gcs, azure, pvc'],
+  ['two storages', named('a', { storage: both }), 'spec.storage', 'one of s3, gcs, azure, pvc'],
   [
     'no login',
     named('a', { storage: { s3: { ...s3, auth: {} } } as never }),
@@ -57,9 +57,9 @@ const theApiServerKnows: [string, ReturnType<typeof backup>, string, string][] =
     'two logins',
     named('a', { storage: { s3: { ...s3, auth: { secretRef: { name: 's3' }, default: {} } } } as never }),
     'spec.storage.s3.auth',
-    'one of secretRef, default',
+    'one of secretRef, workloadIdentity, default',
   ],
-  ['retention that keeps nothing', named('a', { retention: {} }), 'spec.retention', 'set at least one of keepLast'],
+  ['retention that keeps nothing', named('a', { retention: {} }), 'spec.retention', 'keepLast'],
   [
     'retention without a field that exists',
     named('a', { retention: { keepLastt: 3 } as never }),
