@@ -53,7 +53,9 @@ function texts(field: string, given: unknown, areLabels: boolean): Finding[] {
   if (!isMap(given)) return [error(field, given, 'is not a map of texts', 'write name: value below it')];
   return Object.entries(given).flatMap(([key, value]) => {
     const at = `${field}[${key.slice(0, 320)}]`;
-    if (!isKey(key)) return [error(field, key, 'is no valid key', 'use letters, digits, -, _ and ., at most 63')];
+    // The API server takes an annotation's key in any case, and a label's in lower case only.
+    if (!isKey(areLabels ? key : key.toLowerCase()))
+      return [error(field, key, 'is no valid key', 'use letters, digits, -, _ and ., at most 63')];
     if (value !== null && typeof value !== 'string') return [error(at, value, 'is not a text', 'put it in quotes')];
     const isFine = !areLabels || value === null || value === '' || (value.length <= 63 && qualified.test(value));
     return isFine ? [] : [error(at, value, 'is no valid label', 'use letters, digits, -, _ and ., at most 63')];

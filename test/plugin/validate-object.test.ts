@@ -120,7 +120,12 @@ describe('metadata', () => {
     [{ name: 'orders' }, []],
     [{ generateName: 'orders-' }, []],
     [
-      { name: 'a.b-c', namespace: 'shop', labels: { a: '', b: null, 'c.d/e': 'F_g' }, annotations: { 'x/y': 'any\n' } },
+      {
+        name: 'a.b-c',
+        namespace: 'shop',
+        labels: { a: '', b: null, 'c.d/e': 'F_g' },
+        annotations: { 'x/y': 'any\n', 'EXAMPLE.io/Note': '' },
+      },
       [],
     ],
     [{}, ['metadata.name: is required']],
@@ -133,6 +138,7 @@ describe('metadata', () => {
     [{ name: 'a', labels: { x: true } }, ['metadata.labels[x]: is not a text']],
     [{ name: 'a', labels: { x: 'a b' } }, ['metadata.labels[x]: is no valid label']],
     [{ name: 'a', labels: { 'a/b/c': 'x' } }, ['metadata.labels: is no valid key']],
+    [{ name: 'a', labels: { 'EXAMPLE.io/note': '' } }, ['metadata.labels: is no valid key']],
     [{ name: 'a', annotations: { x: 1 } }, ['metadata.annotations[x]: is not a text']],
     [
       { name: 'a', annotations: { x: 'y'.repeat(300_000) } },
