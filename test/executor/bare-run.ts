@@ -36,5 +36,5 @@ export async function bareRun(task: Task, over: Partial<Run> = {}): Promise<Bare
       signal: new AbortController().signal,
     },
   );
-  return { run: { ...run, ...over }, root, lines, remove: () => rm(root, { recursive: true }) };
+  return { run: { ...run, ...over }, root, lines, remove: () => rm(root, { recursive: true, force: true }) };
 }

@@ -55,7 +55,8 @@ describe('JavaScript and Go agree', () => {
     // Texts that all match, or none of which does, would prove little.
     const matching = [...inGo].filter((answer) => answer === '1').length;
     expect(matching).toBeGreaterThan(textsEach / 20);
-    expect(matching).toBeLessThan(textsEach - textsEach / 20);
+    // Some patterns take nearly everything, such as all but the zero byte.
+    expect(matching).toBeLessThan(textsEach - textsEach / 100);
   });
 });
 
