@@ -11,7 +11,7 @@ import { log, type World } from './world.ts';
 export const faultyImage = 'dbbackup.test/faulty:1';
 
 const psql =
-  '#!/bin/sh\ncase "$*" in *version_num*) echo 150000 ;; *server_version*) echo 15.0 ;; *) echo 1/1 ;; esac\n';
+  '#!/bin/sh\ncase "$*" in *version_num*) echo 150000 ;; *server_version*) echo 15.0 ;; *system_identifier*) echo 1/1 ;; esac\n';
 const pgDump = `#!/bin/sh
 if [ "$1" = --version ]; then echo 'pg_dump (PostgreSQL) 15.0'; exit 0; fi
 case $PGDATABASE in
