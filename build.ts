@@ -19,7 +19,9 @@ const images: BuildOptions = {
   format: 'esm',
   target: 'node24',
   // Packages that are still CommonJS ask for require, which an ES module does not have.
-  banner: { js: "import { createRequire as bundledCreateRequire } from 'node:module'; const require = bundledCreateRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as bundledCreateRequire } from 'node:module'; const require = bundledCreateRequire(import.meta.url);",
+  },
 };
 
 /**
