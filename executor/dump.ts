@@ -1,27 +1,10 @@
 // The dump as a stream that ends only when the dump is whole: it ran to its end, said so with exit code 0, wrote something, and its
 // last byte is where the format says. Anything else ends it with an error, so that what reads it stores nothing.
-import { setTimeout as pause } from 'node:timers/promises';
 import { engines } from '../crds/rules/engines/table.ts';
 import { RunError } from './errors.ts';
-import { type DumpExit, readExit, runFile } from './exchange.ts';
+import { readExit, runFile, waitForExit } from './exchange.ts';
 import { readFifo } from './fifo.ts';
 import type { Run } from './run.ts';
-
-/** A container killed for memory writes no exit file: that is waited for this long after the last byte. */
-const exitMilliseconds = 15_000;
-const pollMilliseconds = 100;
-
-async function waitForExit(run: Run): Promise<DumpExit> {
-  const deadline = performance.now() + exitMilliseconds;
-  for (;;) {
-    const exit = await readExit(run.folders.run);
-    if (exit !== undefined) return exit;
-    run.signal.throwIfAborted();
-    if (performance.now() > deadline)
-      throw new RunError('DumpFailed', 'read the dump: it ended without an exit code; it was killed');
-    await pause(pollMilliseconds);
-  }
-}
 
 /** Runs one check of the dump's content; what it throws says where the dump is not whole. */
 async function check(step: () => void | Promise<void>): Promise<void> {
@@ -48,7 +31,8 @@ export async function* readDump(run: Run, firstByteMilliseconds: number): AsyncG
     await check(() => marker.push(chunk));
     yield chunk;
   }
-  const exit = await waitForExit(run);
+  const killed = new RunError('DumpFailed', 'read the dump: it ended without an exit code; it was killed');
+  const exit = await waitForExit(run, killed);
   if (exit.code !== 0)
     throw new RunError(exit.reason, exit.error === '' ? `the dump ended with exit code ${exit.code}` : exit.error);
   if (empty) throw new RunError('DumpEmpty', 'read the dump: it ended with exit code 0 and wrote not a byte');

@@ -1,10 +1,16 @@
 // The executor's side of the files that the pod's containers share: what the dump tells, and what it is told.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type DumpFacts, decodeFacts, runFiles } from '../crds/rules/contract.ts';
 import { decodeManifest, type Manifest } from '../crds/rules/manifest.ts';
 import { isReason, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
-import { codeOf } from './errors.ts';
+import { codeOf, type RunError } from './errors.ts';
+import type { Run } from './run.ts';
+
+/** A container killed for memory writes no exit file: that is waited for this long after its end of the FIFO has gone. */
+const exitMilliseconds = 15_000;
+const pollMilliseconds = 100;
 
 /** How the dump ended. */
 export interface DumpExit {
@@ -15,7 +21,8 @@ export interface DumpExit {
   error: string;
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+/** The whole text of a file, undefined where there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
@@ -38,6 +45,18 @@ export async function readExit(folder: string): Promise<DumpExit | undefined> {
   return { code: number, reason: isReason(reason) ? reason : (reasonOfExitCode(number) ?? 'DumpFailed'), error };
 }
 
+/** How it ended, once it no longer has the FIFO open. Throws `killed` when it does not say so in bounded time. */
+export async function waitForExit(run: Run, killed: RunError): Promise<DumpExit> {
+  const deadline = performance.now() + exitMilliseconds;
+  for (;;) {
+    const exit = await readExit(run.folders.run);
+    if (exit !== undefined) return exit;
+    run.signal.throwIfAborted();
+    if (performance.now() > deadline) throw killed;
+    await pause(pollMilliseconds);
+  }
+}
+
 export async function readFacts(folder: string): Promise<DumpFacts> {
   return decodeFacts((await readIfThere(runFile(folder, 'facts'))) ?? '');
 }
@@ -55,8 +74,9 @@ export async function readCommitted(folder: string): Promise<Manifest | undefine
   return decodeManifest(text, key);
 }
 
-export async function writeCommitted(folder: string, text: string): Promise<void> {
-  const path = runFile(folder, 'committed');
+/** Appears whole, so that no half of it is read. */
+export async function writeRunFile(folder: string, name: keyof typeof runFiles, text: string): Promise<void> {
+  const path = runFile(folder, name);
   await writeFile(`${path}.part`, text);
   await rename(`${path}.part`, path);
 }

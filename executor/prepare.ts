@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { encodeManifest, type Manifest } from '../crds/rules/manifest.ts';
 import { dataKey, snapshotId } from '../crds/rules/names.ts';
 import { codeOf, RunError } from './errors.ts';
-import { clearRunFiles, runFile, writeCommitted } from './exchange.ts';
+import { clearRunFiles, runFile, writeRunFile } from './exchange.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { abortLeftUploads, clockToleranceMilliseconds } from './leftovers.ts';
 import type { Run } from './run.ts';
@@ -88,7 +88,7 @@ export async function prepare(run: Run): Promise<void> {
       run.log.info({ prefix: run.prefix }, 'storage is ready');
       return;
     }
-    await writeCommitted(run.folders.run, encodeManifest(committed));
+    await writeRunFile(run.folders.run, 'committed', encodeManifest(committed));
     run.log.info({ id: committed.id }, 'this run is committed already');
   } finally {
     storage.close();

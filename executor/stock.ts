@@ -95,9 +95,9 @@ async function ours(run: Run, storage: Storage, committed: Pair[]): Promise<Mani
 /** Snapshots with the same digits have the same owner: one of them is read for all. */
 async function foreign(run: Run, storage: Storage, committed: Pair[]): Promise<number> {
   const groups = [...Map.groupBy(committed, ({ digits }) => digits).values()].slice(0, strangersLookedAt);
+  const known = owners(run).map(({ clusterUid }) => clusterUid);
   const counts = await inTurn(groups, async (group) => {
     const manifest = await readManifest(run, storage, group[0]?.id ?? '');
-    const known = owners(run).map(({ clusterUid }) => clusterUid);
     return manifest !== undefined && !known.includes(manifest.owner.clusterUid) ? group.length : 0;
   });
   return counts.reduce((sum, count) => sum + count, 0);
