@@ -39,9 +39,15 @@ export function unsettled(world: World): string | undefined {
     const found = unsettledBackup(world, backup);
     if (found !== undefined) return `${backup.metadata.name}: ${found}`;
   }
+  for (const { metadata } of api.all('jobs').values())
+    if (!isKept(world, metadata)) return `Job ${metadata.name} waits for the collector`;
   const held = [...api.all('leases').values()].find((lease) => isOurs(lease) && isUsed(world, lease));
   return held === undefined ? undefined : `${held.metadata.name} is held by ${held.spec?.holderIdentity}`;
 }
+
+/** Its backup, by uid, is still there. */
+const isKept = ({ api }: World, { ownerReferences = [] }: Job['metadata']): boolean =>
+  [...api.all('backups').values()].some(({ metadata }) => ownerReferences.some(({ uid }) => uid === metadata.uid));
 
 function isOurs({ spec }: Lease): boolean {
   const holder = spec?.holderIdentity ?? '';
@@ -87,10 +93,17 @@ function wrongCount(world: World, backup: Backup): string | undefined {
   for (let at = schedule.next(Date.parse(metadata.creationTimestamp)); at !== undefined && at <= until; count++)
     at = schedule.next(at);
   const claimed = world.invariants.ledger.windowsOf(metadata.uid);
-  return claimed + (status.missedWindows ?? 0) === count
-    ? undefined
-    : `of ${count} windows ${claimed} were claimed and ${status.missedWindows} counted as missed`;
+  const { missedWindows = 0 } = status;
+  const right = claimed + missedWindows === count || (countsTwice(world) && claimed + missedWindows > count);
+  return right ? undefined : `of ${count} windows ${claimed} were claimed and ${missedWindows} counted as missed`;
 }
+
+/**
+ * Of two controllers at work at once the one whose clock is ahead can give a window up before it sees the Job that the other has just made
+ * for it: the window runs, and is counted as missed too. Nothing runs twice, and no window is left out.
+ */
+const countsTwice = ({ controllers, history }: World): boolean =>
+  controllers.length > 1 && history.actions.some(({ what }) => what === 'clock');
 
 /** A Job that waits and whose labels somebody took is not seen, and left alone. */
 const isUnseen = (job: Job): boolean => job.metadata.labels === undefined && job.spec.suspend === true;
