@@ -37,6 +37,8 @@ export interface Kube {
   patchJob(namespace: string, name: string, patch: object): Promise<Job>;
   /** Deletes that very Job, its pods after it. A Job that is gone already is success. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
+  /** Jobs that carry a backup's name; whose they are is the caller's question. */
+  jobsNamed(namespace: string, backup: string): Promise<Job[]>;
   podsOfJob(namespace: string, jobUid: string): Promise<Pod[]>;
   getServiceAccount(namespace: string, name: string): Promise<{ metadata: Meta } | undefined>;
   getLease(namespace: string, name: string): Promise<Lease | undefined>;
@@ -86,6 +88,10 @@ export function kubeOf(transport: Transport): Kube {
         // 409: another Job has the name by now, and this one is gone; or this one is there, and the store was busy with it.
         if (error.status === 409 && (await find<Job>(`${jobs(namespace)}/${name}`))?.metadata.uid === uid) throw error;
       }
+    },
+    jobsNamed: async (namespace, backup) => {
+      const query = { labelSelector: `${ours},${labels.backup}=${backup}` };
+      return (await transport.call<{ items: Job[] }>({ method: 'GET', path: jobs(namespace), query })).items;
     },
     podsOfJob: async (namespace, jobUid) => {
       const query = { labelSelector: `batch.kubernetes.io/controller-uid=${jobUid}` };

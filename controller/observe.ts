@@ -55,6 +55,16 @@ export async function observe(
   };
 }
 
+/** What is known, with the backup's Jobs that the cache does not show yet, by what the API server itself says. */
+export async function withAllJobs(observed: Observed, kube: Kube): Promise<Observed> {
+  const { backup, jobs } = observed;
+  const { namespace, name, uid } = backup.metadata;
+  const known = new Set(jobs.map((job) => job.metadata.uid));
+  const live = await kube.jobsNamed(namespace, name);
+  const late = live.filter((job) => controllerUid(job) === uid && !known.has(job.metadata.uid));
+  return late.length === 0 ? observed : { ...observed, jobs: [...jobs, ...late].sort(byAge) };
+}
+
 /** A Job whose backup is gone is about to be collected: it must not stand first in line. */
 function hasOwner(job: Job, caches: Caches): boolean {
   if (isRestore(job)) return true;

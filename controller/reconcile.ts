@@ -4,7 +4,7 @@ import type { Caches } from './caches.ts';
 import { decide } from './decide.ts';
 import type { Happening } from './events.ts';
 import type { Backup } from './objects.ts';
-import { observe } from './observe.ts';
+import { observe, withAllJobs } from './observe.ts';
 import type { Decision, Settings } from './observed.ts';
 import type { Staleness } from './staleness.ts';
 import { statusWrite } from './status.ts';
@@ -29,7 +29,7 @@ export interface World extends Means {
 /** @returns when to look again in ms, undefined when only a change can matter */
 export async function reconcile(world: World, key: string): Promise<number | undefined> {
   const { caches, seats, kube, settings, staleness, now } = world;
-  const observed = await observe(caches, seats, kube, key, now());
+  let observed = await observe(caches, seats, kube, key, now());
   if (observed === undefined) {
     seats.waits(key, false);
     staleness.settled(key);
@@ -38,6 +38,11 @@ export async function reconcile(world: World, key: string): Promise<number | und
   }
   try {
     let decision = decide(observed, settings, now());
+    // A window is given up only when no Job waits for it, also none that the cache does not show yet.
+    if (decision.status.missedWindows !== (observed.backup.status?.missedWindows ?? 0)) {
+      observed = await withAllJobs(observed, kube);
+      decision = decide(observed, settings, now());
+    }
     seats.waits(key, decision.full);
     const { conflict } = await apply(world, observed.backup, decision.effects);
     // What stands in the way is shown; effects come again with a later look.

@@ -6,6 +6,7 @@ import { type Caps, Seats } from '../../controller/seats.ts';
 import { ApiError } from '../../controller/transport.ts';
 import { keyOf } from '../../controller/watch.ts';
 import { Wiring } from '../../controller/wiring.ts';
+import { labels } from '../../crds/rules/names.ts';
 import { settings } from './builders.ts';
 
 interface Stored {
@@ -121,6 +122,13 @@ export class MemoryKube implements Kube {
   async deleteJob(namespace: string, name: string, uid: string): Promise<void> {
     this.call('delete', 'job', name);
     if (this.jobs.get(`${namespace}/${name}`)?.metadata.uid === uid) this.jobs.delete(`${namespace}/${name}`);
+  }
+
+  async jobsNamed(namespace: string, backup: string): Promise<Job[]> {
+    this.call('list', 'jobs', backup);
+    return [...this.jobs.values()].filter(
+      ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.backup] === backup,
+    );
   }
 
   async podsOfJob(_namespace: string, jobUid: string): Promise<Pod[]> {

@@ -71,6 +71,15 @@ test('a window is run a step a look, each with its one status write at most, and
   expect(status()).toMatchObject({ phase: 'Succeeded', run: { jobUID: uid, outcome: 'Succeeded' } });
 });
 
+test('a window whose Job the cache does not show yet is not given up: its Job goes before the next window', async () => {
+  await look();
+  now += 86_400_000;
+  const { seats } = wired(kube);
+  await look({ seats, caches: kube.caches({ jobs: new Map() }) });
+  expect(writes().filter((call) => call.startsWith('create job'))).toEqual([]);
+  expect(status()).toMatchObject({ missedWindows: 1, missedUntil: '2025-03-28T01:00:00Z' });
+});
+
 describe('an object that is gone', () => {
   test('is forgotten and waits no more', async () => {
     kube.backups.clear();

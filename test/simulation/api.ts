@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Backup, Job, Lease, Meta, Pod } from '../../controller/objects.ts';
 import { ApiError } from '../../controller/transport.ts';
 import { keyOf } from '../../controller/watch.ts';
+import { labels } from '../../crds/rules/names.ts';
 
 export interface Stored {
   backups: Backup;
@@ -55,6 +56,12 @@ export class Api {
 
   get<K extends Kind>(kind: K, namespace: string, name: string): Stored[K] | undefined {
     return this.objects[kind].get(`${namespace}/${name}`);
+  }
+
+  jobsNamed(namespace: string, backup: string): Job[] {
+    return [...this.objects.jobs.values()].filter(
+      ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.backup] === backup,
+    );
   }
 
   podsOfJob(uid: string): Pod[] {

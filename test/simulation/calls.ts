@@ -148,6 +148,7 @@ export function kubeOf(line: Line): Kube {
         if (job?.metadata.uid === uid) api.remove('jobs', job, by);
       });
     },
+    jobsNamed: (namespace, backup) => read(() => api.jobsNamed(namespace, backup)),
     podsOfJob: (_, uid) => read(() => api.podsOfJob(uid)),
     getServiceAccount: () => read(() => undefined),
     getLease: (namespace, name) =>
