@@ -7,6 +7,7 @@ import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { purposeOf } from '../purpose.ts';
 import { openGate } from './gate.ts';
+import { countBeforeClaim } from './time.ts';
 import { pendingToken, waiting } from './waiting.ts';
 
 /** Beyond the Job's own deadline, for pods that take their time to end. */
@@ -103,7 +104,10 @@ function claim(draft: Draft, job: Job): void {
     image: dumpImage(job) ?? observed.backup.spec.database?.image ?? '',
     claimedAt: rfc3339(now),
   };
-  if (purpose.kind === 'Schedule') status.lastAttemptScheduledTime = purpose.slot;
+  if (purpose.kind === 'Schedule') {
+    countBeforeClaim(draft, purpose.slot);
+    status.lastAttemptScheduledTime = purpose.slot;
+  }
   if (token !== undefined) status.lastHandledTrigger = { token, jobUID };
   if (gate !== undefined) status.gate = { ...status.gate, lastRun: { token: gate, jobUID } };
   status.phase = 'Pending';

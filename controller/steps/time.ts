@@ -107,9 +107,17 @@ const onlyLatest = 'only the latest window is caught up';
 /** Whoever made the oldest Job may have died before the status was written with what the Job passed over: it is counted now. */
 function countBeforeJob(draft: Draft, schedule: Schedule): void {
   const slots = unfinished(draft).map((slot) => Date.parse(slot));
-  if (slots.length === 0) return;
-  const found = latestDue(schedule, storedUntil(draft), Math.min(...slots, draft.now.getTime()) - 1000);
+  if (slots.length > 0) countUntil(draft, schedule, Math.min(...slots, draft.now.getTime()) - 1000);
+}
+
+function countUntil(draft: Draft, schedule: Schedule, until: number): void {
+  const found = latestDue(schedule, storedUntil(draft), until);
   if (found !== undefined) missed(draft, found.skipped, 1, found.latest, onlyLatest);
+}
+
+/** A claim speaks for all windows before its own. Whose Job a clock far ahead has made passes over some that are still to come. */
+export function countBeforeClaim(draft: Draft, slot: string): void {
+  if (draft.schedule !== undefined) countUntil(draft, draft.schedule, Date.parse(slot) - 1000);
 }
 
 /** Counts windows up to an instant, which status remembers so that none is counted twice. */

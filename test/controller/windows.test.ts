@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Decision } from '../../controller/observed.ts';
 import { specHash } from '../../crds/rules/names.ts';
-import { backup, claimOf, created, job, jobName, look, stored, told, window } from './builders.ts';
+import { backup, claimOf, created, job, jobName, lease, look, stored, told, window } from './builders.ts';
 
 describe('an object that nobody has looked at', () => {
   const fresh = { ...backup(), status: { observedGeneration: -1 } };
@@ -84,6 +84,18 @@ describe('a window', () => {
   test('for which a clock that ran ahead made a Job leaves those before it to come', () => {
     const ahead = job({ name: 'orders-20250329010000', slot: '2025-03-29T01:00:00Z' });
     expect(look({ jobs: [ahead], line: ['another'] }, '2025-03-26T13:00:00Z').status.missedWindows).toBe(0);
+  });
+
+  test('for which a clock that ran ahead made a Job takes those before it along once it is claimed', () => {
+    const ahead = job({ name: 'orders-20250329010000', uid: 'early', slot: '2025-03-29T01:00:00Z' });
+    const lock = { lease: lease(ahead), holderIsAlive: true };
+    const decision = look({ jobs: [ahead], line: ['early'], lock }, '2025-03-26T13:00:00Z');
+    expect(decision.claims).toBe(true);
+    expect(decision.status).toMatchObject({
+      missedWindows: 2,
+      missedUntil: '2025-03-28T01:00:00Z',
+      lastAttemptScheduledTime: '2025-03-29T01:00:00Z',
+    });
   });
 
   test('after more than a thousand others is told in words and costs no more', () => {
