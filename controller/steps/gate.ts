@@ -4,7 +4,6 @@ import { type Draft, rfc3339, shortened } from '../observed.ts';
 
 /** In satisfiedBy: the token was there when the object was first seen, and nothing ran for it. */
 export const baselineGate = 'Baseline';
-const defaultTimeoutSeconds = 3600;
 
 /** Sees a new token, and one that is gone. What ran last stays known, so that names of Jobs do not come again. */
 export function gate(draft: Draft): void {
@@ -26,9 +25,9 @@ export function gate(draft: Draft): void {
 
 /** A gate that waits too long fails for good. */
 export function gateTimeout(draft: Draft): void {
-  const { observed, status, now } = draft;
+  const { effective, status, now } = draft;
   if (pendingGate(draft) === undefined || status.gate?.observedAt === undefined) return;
-  const seconds = observed.backup.spec.gate?.timeoutSeconds ?? defaultTimeoutSeconds;
+  const { gateTimeoutSeconds: seconds } = effective;
   const limit = Date.parse(status.gate.observedAt) + seconds * 1000;
   if (now.getTime() < limit) draft.wake.push(limit);
   else fail(draft, `no backup was committed within ${seconds} s`);

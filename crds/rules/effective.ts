@@ -11,6 +11,7 @@ export interface Effective {
   timeZone: string;
   suspend: boolean;
   startingDeadlineSeconds: number;
+  gateTimeoutSeconds: number;
   compression: { algorithm: 'zstd' | 'gzip' | 'none'; level: number };
   activeDeadlineSeconds: number;
   backoffLimit: number;
@@ -46,6 +47,7 @@ export function effective(backup: DatabaseBackup): Effective {
     timeZone: spec.timeZone ?? 'Etc/UTC',
     suspend: spec.suspend ?? false,
     startingDeadlineSeconds: spec.startingDeadlineSeconds ?? 3600,
+    gateTimeoutSeconds: spec.gate?.timeoutSeconds ?? 3600,
     compression: { algorithm, level: spec.compression?.level ?? defaultLevels[algorithm] },
     activeDeadlineSeconds: spec.job?.activeDeadlineSeconds ?? 21600,
     backoffLimit: spec.job?.backoffLimit ?? 1,

@@ -15,6 +15,7 @@ describe('what a spec leaves out', () => {
       timeZone: 'Etc/UTC',
       suspend: false,
       startingDeadlineSeconds: 3600,
+      gateTimeoutSeconds: 3600,
       compression: { algorithm: 'zstd', level: 3 },
       activeDeadlineSeconds: 21_600,
       backoffLimit: 1,
