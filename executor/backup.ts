@@ -15,6 +15,7 @@ import { ObjectExists, type Storage } from './storage/storage.ts';
 import { compress } from './stream/compress.ts';
 import { encrypt } from './stream/encrypt.ts';
 import { measure } from './stream/measure.ts';
+import { lent } from './stream/release.ts';
 
 const progressMilliseconds = 10_000;
 
@@ -24,15 +25,15 @@ async function store(run: Run, storage: Storage, id: string): Promise<Passed> {
   const stored = measure();
   const { task } = run;
   const dump = plain.pass(readDump(run, task.limits.firstByteSeconds * 1000));
-  const packed = compress(dump, task.compression);
-  const sealed = stored.pass(encrypt(packed, task.recipients));
+  const packed = compress(lent(dump), task.compression);
+  const sealed = stored.pass(encrypt(lent(packed), task.recipients));
   const progress = setInterval(
     () => run.log.info({ plain: plain.tally.bytes, stored: stored.tally.bytes }, 'progress'),
     progressMilliseconds,
   );
   try {
     const key = dataKey(run.prefix, id);
-    const storedSize = await storage.put(key, sealed, { signal: run.signal, expectedBytes: run.lastSize });
+    const storedSize = await storage.put(key, lent(sealed), { signal: run.signal, expectedBytes: run.lastSize });
     if (storedSize !== stored.tally.bytes)
       throw new RunError('UploadFailed', `put "${key}": ${storedSize} of ${stored.tally.bytes} bytes were stored`);
   } finally {

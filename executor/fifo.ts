@@ -7,6 +7,8 @@ import { codeOf, RunError } from './errors.ts';
 const pollMilliseconds = 100;
 /** What a pipe holds. */
 const chunkBytes = 65_536;
+/** What is handed on at a time. */
+const blockBytes = 1_048_576;
 
 export interface FifoOptions {
   path: string;
@@ -58,33 +60,89 @@ export async function* readFifo(options: FifoOptions): AsyncGenerator<Buffer, vo
   } finally {
     if (first === undefined) closeSync(file);
   }
-  if (first === undefined) return;
-  const socket = new Socket({ fd: file, readable: true, writable: false });
-  try {
-    yield first;
-    yield* withStallLimit(socket, options);
-  } finally {
-    socket.destroy();
-  }
+  if (first !== undefined) yield* new Reading(file, first, options).blocks();
 }
 
-async function* withStallLimit(socket: Socket, { signal, stallMilliseconds }: FifoOptions): AsyncGenerator<Buffer> {
-  const abort = () => socket.destroy(signal.reason);
-  signal.throwIfAborted();
-  signal.addEventListener('abort', abort, { once: true });
-  const stall = () =>
-    socket.destroy(
-      new RunError('DumpStalled', `read the dump: not a byte came for ${Math.round(stallMilliseconds / 1000)} s`),
-    );
-  const chunks: AsyncIterator<Buffer> = socket[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const timer = setTimeout(stall, stallMilliseconds);
-      const next = await chunks.next().finally(() => clearTimeout(timer));
-      if (next.done === true) return;
-      yield next.value;
+/**
+ * Reads on while its reader is at work, until two blocks are full. The pipe gives 64 KiB at most: gathered here, they cost nothing more on
+ * the way through the streams behind.
+ */
+class Reading {
+  readonly #socket: Socket;
+  readonly #options: FifoOptions;
+  readonly #full: Buffer[] = [];
+  #block = Buffer.allocUnsafeSlow(blockBytes);
+  #filled: number;
+  #ended = false;
+  #failure: Error | undefined;
+  /** Runs while the reader waits, from the last byte on. */
+  #stalled: NodeJS.Timeout | undefined;
+  #wake = (): void => {};
+
+  constructor(file: number, first: Buffer, options: FifoOptions) {
+    this.#options = options;
+    this.#filled = first.copy(this.#block);
+    const onread = { buffer: () => this.#block.subarray(this.#filled), callback: (count: number) => this.#came(count) };
+    this.#socket = new Socket({ fd: file, readable: true, writable: false, onread });
+    this.#socket.on('end', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+    this.#socket.on('error', (error) => {
+      this.#failure = error;
+      this.#wake();
+    });
+  }
+
+  /** @returns whether there is room for more */
+  #came(count: number): boolean {
+    this.#stalled?.refresh();
+    this.#filled += count;
+    if (this.#filled < blockBytes) return true;
+    this.#full.push(this.#block);
+    this.#block = Buffer.allocUnsafeSlow(blockBytes);
+    this.#filled = 0;
+    this.#wake();
+    return this.#full.length < 2;
+  }
+
+  async *blocks(): AsyncGenerator<Buffer, void, void> {
+    const { signal } = this.#options;
+    const abort = () => this.#socket.destroy(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      signal.throwIfAborted();
+      for (;;) {
+        await this.#more();
+        const block = this.#full.shift();
+        if (block === undefined) break;
+        this.#socket.resume();
+        yield block;
+      }
+      if (this.#filled > 0) yield this.#block.subarray(0, this.#filled);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      this.#socket.destroy();
     }
-  } finally {
-    signal.removeEventListener('abort', abort);
+  }
+
+  /** Waits for a full block or the end. */
+  async #more(): Promise<void> {
+    const { stallMilliseconds } = this.#options;
+    const stall = () =>
+      this.#socket.destroy(
+        new RunError('DumpStalled', `read the dump: not a byte came for ${Math.round(stallMilliseconds / 1000)} s`),
+      );
+    this.#stalled = setTimeout(stall, stallMilliseconds);
+    try {
+      while (this.#full.length === 0 && !this.#ended && this.#failure === undefined)
+        await new Promise<void>((done) => {
+          this.#wake = done;
+        });
+    } finally {
+      clearTimeout(this.#stalled);
+      this.#stalled = undefined;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }

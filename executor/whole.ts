@@ -7,6 +7,7 @@ import type { Storage } from './storage/storage.ts';
 import { decompress } from './stream/decompress.ts';
 import { decrypt } from './stream/decrypt.ts';
 import { type Measure, measure } from './stream/measure.ts';
+import { lent } from './stream/release.ts';
 
 const progressMilliseconds = 10_000;
 
@@ -51,7 +52,7 @@ async function* stored(
 
 /** Reads the whole object once and compares it with its manifest. */
 export async function checkStored(run: Run, storage: Storage, manifest: Manifest): Promise<void> {
-  for await (const _chunk of stored(run, storage, manifest, 'verify'));
+  for await (const _chunk of lent(stored(run, storage, manifest, 'verify')));
 }
 
 /**
@@ -71,12 +72,17 @@ export async function* plain(
   compare(meter, 'plain', id, { size, sha256 });
 }
 
-/** The stream, its last chunk given only when the stream has ended well. */
+/** More than the end of any dump takes. */
+const tailBytes = 65_536;
+
+/** The stream, the end of its last chunk given only when the stream has ended well. Keeps nothing of a chunk once the next is asked for. */
 export async function* lastHeldBack(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
   let held: Buffer | undefined;
   for await (const chunk of source) {
     if (held !== undefined) yield held;
-    held = chunk;
+    const tail = Math.max(0, chunk.length - tailBytes);
+    held = Buffer.from(chunk.subarray(tail));
+    if (tail > 0) yield chunk.subarray(0, tail);
   }
   if (held !== undefined) yield held;
 }

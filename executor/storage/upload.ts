@@ -1,5 +1,6 @@
 // One create-only upload from a stream of unknown length, part by part, for any store that takes parts: which of them travel, what happens
 // when the source, a part or the caller gives up, and how an answer that was lost is found out.
+import { release } from '../stream/release.ts';
 import { partSize, parts, partsInFlight, untilAborted } from './parts.ts';
 import { ObjectExists, type PutOptions } from './storage.ts';
 
@@ -123,6 +124,7 @@ export class PartsUpload {
     this.#signal.throwIfAborted();
     const flight: Promise<void> = this.#to
       .part(number, body, last, signal)
+      .then(() => release(body))
       .catch((error: unknown) => this.#failed.abort(error))
       .finally(() => this.#flying.delete(flight));
     this.#flying.add(flight);

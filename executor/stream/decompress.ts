@@ -6,6 +6,7 @@ import { createGunzip, createZstdDecompress, zstdDecompress } from 'node:zlib';
 import type { Task } from '../../crds/rules/contract.ts';
 import { RunError } from '../errors.ts';
 import { ByteReader } from './reader.ts';
+import { release } from './release.ts';
 import { type Frame, zstdFrames } from './zstd-frames.ts';
 
 const outputBytes = 1_048_576;
@@ -46,6 +47,7 @@ async function openWhole({ bytes, size }: { bytes: Buffer; size: number }): Prom
     // One byte of room more than it has: so zlib sees in one call that it is done.
     const plain = await openFrame(bytes, { chunkSize: Math.max(64, size + 1), maxOutputLength: size + 1 });
     if (plain.length !== size) throw new Error(`${plain.length} bytes instead of ${size}`);
+    release(bytes);
     return plain;
   } catch (error) {
     throw damaged(error, 'zstd');
@@ -67,6 +69,13 @@ async function* batches(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, v
   if (size > 0) yield Buffer.concat(held);
 }
 
+/** The frame whose turn it is; its memory is given back when the one after it is asked for. */
+async function* next(opening: Promise<Buffer>[]): AsyncGenerator<Buffer, void, void> {
+  const plain = await (opening.shift() as Promise<Buffer>);
+  yield plain;
+  release(plain);
+}
+
 /** Small frames in parallel and in order; a large one by itself, with little memory. */
 async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
   const reader = new ByteReader(source);
@@ -75,14 +84,14 @@ async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
   try {
     for await (const frame of zstdFrames(reader)) {
       if ('pieces' in frame) {
-        while (opening.length > 0) yield await (opening.shift() as Promise<Buffer>);
+        while (opening.length > 0) yield* next(opening);
         yield* through(batches(frame.pieces), createZstdDecompress({ chunkSize: outputBytes }), 'zstd');
         continue;
       }
       opening.push(start(frame));
-      if (opening.length >= framesAtOnce) yield await (opening.shift() as Promise<Buffer>);
+      if (opening.length >= framesAtOnce) yield* next(opening);
     }
-    while (opening.length > 0) yield await (opening.shift() as Promise<Buffer>);
+    while (opening.length > 0) yield* next(opening);
   } finally {
     await settle();
     await reader.close();
@@ -102,7 +111,10 @@ function unpack(source: AsyncIterable<Buffer>, algorithm: Task['compression']['a
   return through(source, createGunzip({ chunkSize: outputBytes }), 'gzip');
 }
 
-/** @param limit plain bytes that the manifest tells */
+/**
+ * A chunk is only there until the next one is asked for.
+ * @param limit plain bytes that the manifest tells
+ */
 export async function* decompress(
   source: AsyncIterable<Buffer>,
   algorithm: Task['compression']['algorithm'],

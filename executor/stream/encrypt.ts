@@ -2,6 +2,7 @@
 // payload is sealed with node:crypto, which is many times faster.
 import { createCipheriv, hkdfSync } from 'node:crypto';
 import { Encrypter } from 'age-encryption';
+import { release } from './release.ts';
 
 const blockBytes = 65_536;
 const nonceBytes = 16;
@@ -42,7 +43,9 @@ function seal(key: Buffer, number: number, last: boolean, block: Buffer, target:
   nonce.writeUIntBE(number, 5, 6);
   nonce[11] = last ? 1 : 0;
   const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: tagBytes });
-  const size = cipher.update(block).copy(target, at);
+  const sealed = cipher.update(block);
+  const size = sealed.copy(target, at);
+  release(sealed);
   cipher.final();
   return at + size + cipher.getAuthTag().copy(target, at + size);
 }
@@ -55,7 +58,8 @@ async function* blocks(source: AsyncIterable<Buffer>): AsyncGenerator<{ bytes: B
     // A full block at the very end is kept back: it may be the last.
     const whole = bytes.length === 0 ? 0 : Math.floor((bytes.length - 1) / blockBytes) * blockBytes;
     if (whole > 0) yield { bytes: bytes.subarray(0, whole), last: false };
-    rest = bytes.subarray(whole);
+    // Copied, so that nothing of the chunk is needed once the next one is asked for.
+    rest = Buffer.from(bytes.subarray(whole));
   }
   yield { bytes: rest, last: true };
 }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { mongodbArchive } from '../../crds/rules/engines/mongodb-archive.ts';
 import { randomOf } from '../crds/seeded.ts';
 import { archive, type Collection, document, pieces } from './mongodb-archive.ts';
+import { push } from './spent.ts';
 
 const some = (count: number): Buffer[] =>
   Array.from({ length: count }, (_, n) =>
@@ -23,7 +24,7 @@ const whole = archive(collections);
 
 function watch(bytes: Buffer, size = bytes.length): void {
   const marker = mongodbArchive();
-  for (let at = 0; at < bytes.length; at += size) void marker.push(bytes.subarray(at, at + size));
+  for (let at = 0; at < bytes.length; at += size) void push(marker, bytes.subarray(at, at + size));
   void marker.end();
 }
 

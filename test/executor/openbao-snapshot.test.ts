@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { constants, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { openbaoSnapshot } from '../../crds/rules/engines/openbao-snapshot.ts';
+import { push } from './spent.ts';
 
 /** A member of a tar archive as Go's archive/tar writes it. */
 function member(name: string, content: Buffer, kind = '0'): Buffer {
@@ -37,7 +38,7 @@ const whole = pack(usual);
 
 async function watch(bytes: Buffer, size = bytes.length): Promise<void> {
   const marker = openbaoSnapshot();
-  for (let at = 0; at < bytes.length; at += size) await marker.push(bytes.subarray(at, at + size));
+  for (let at = 0; at < bytes.length; at += size) await push(marker, bytes.subarray(at, at + size));
   await marker.end();
 }
 

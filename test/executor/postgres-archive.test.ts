@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { postgresArchive } from '../../crds/rules/engines/postgres-archive.ts';
 import { archive, archivePieces, type Entry } from './archive.ts';
+import { push } from './spent.ts';
 
 const rows = Array.from({ length: 5 }, (_, n) => Buffer.from(`${n}\t${'x'.repeat(n * 40)}\n`));
 const entries: Entry[] = [
@@ -21,7 +22,7 @@ const entries: Entry[] = [
 
 function watch(bytes: Buffer, chunkSize: number): void {
   const marker = postgresArchive();
-  for (let at = 0; at < bytes.length; at += chunkSize) marker.push(bytes.subarray(at, at + chunkSize));
+  for (let at = 0; at < bytes.length; at += chunkSize) push(marker, bytes.subarray(at, at + chunkSize));
   marker.end();
 }
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { ecma, jones, littleEndian, type Sum } from '../../crds/rules/engines/crc64.ts';
 import { redisArchive } from '../../crds/rules/engines/redis-archive.ts';
 import { randomOf } from '../crds/seeded.ts';
+import { push } from './spent.ts';
 
 const delimiter = Buffer.from('3885e0970dfa0acb5b8ec75fd65bb4051642822a');
 
@@ -15,7 +16,7 @@ function rdb(content: Buffer, { magic = 'REDIS0010', sum = true } = {}): Buffer 
 
 function watch(bytes: Buffer, size = bytes.length): void {
   const marker = redisArchive();
-  for (let at = 0; at < bytes.length; at += size) void marker.push(bytes.subarray(at, at + size));
+  for (let at = 0; at < bytes.length; at += size) void push(marker, bytes.subarray(at, at + size));
   void marker.end();
 }
 

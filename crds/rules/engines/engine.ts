@@ -3,7 +3,7 @@
 
 /** Watches a dump pass and knows whether it is whole. One that has to unpack answers with promises; each is awaited before the next call. */
 export interface EndMarker {
-  /** Throws as soon as the bytes cannot be a dump. */
+  /** Throws as soon as the bytes cannot be a dump. Needs nothing of the chunk once it has returned: its memory is used again. */
   push(chunk: Uint8Array): void | Promise<void>;
   /** Throws when more should have come. */
   end(): void | Promise<void>;

@@ -19,6 +19,8 @@ interface Input {
   before: number;
 }
 
+const none = Buffer.alloc(0);
+
 /** Reads the input and stands still (yields) whenever it has used up the chunk in hand. */
 type Walk<T> = Generator<undefined, T, undefined>;
 
@@ -141,7 +143,7 @@ function* block(input: Input, state: State): Walk<void> {
 
 /** Watches one archive pass. Its errors say where it is not whole. */
 export function mongodbArchive(): EndMarker {
-  const input: Input = { bytes: Buffer.alloc(0), at: 0, before: 0 };
+  const input: Input = { bytes: none, at: 0, before: 0 };
   const state: State = { expected: new Set(), open: new Map() };
   /** At the end of a block, where the archive may end. */
   let between = false;
@@ -158,10 +160,9 @@ export function mongodbArchive(): EndMarker {
   walk.next();
   return {
     push(chunk) {
-      input.before += input.bytes.length;
       input.bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-      input.at = 0;
       walk.next();
+      Object.assign(input, { bytes: none, at: 0, before: input.before + chunk.length });
     },
     end() {
       if (!between) refuse(input, 'it ends within a block');

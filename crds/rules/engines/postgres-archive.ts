@@ -20,6 +20,8 @@ interface Input {
   before: number;
 }
 
+const none = new Uint8Array();
+
 interface Header {
   minor: number;
   integerSize: number;
@@ -158,16 +160,15 @@ function* archive(input: Input): Walk<void> {
 
 /** Watches one archive pass. Its errors say where it is not whole. */
 export function postgresArchive(): EndMarker {
-  const input: Input = { bytes: new Uint8Array(), at: 0, before: 0 };
+  const input: Input = { bytes: none, at: 0, before: 0 };
   const walk = archive(input);
   let whole = walk.next().done === true;
   return {
     push(chunk) {
-      input.before += input.bytes.length;
       input.bytes = chunk;
-      input.at = 0;
       if (!whole) whole = walk.next().done === true;
       if (whole && input.at < chunk.length) refuse(input, 'bytes follow its end');
+      Object.assign(input, { bytes: none, at: 0, before: input.before + chunk.length });
     },
     end() {
       if (!whole) refuse(input, 'it ends before its last block does');

@@ -1,6 +1,7 @@
 // The end marker of dumps that are text, fed in every size of chunk.
 import { describe, expect, test } from 'vitest';
 import { engines } from '../../../crds/rules/engines/table.ts';
+import { push } from '../../executor/spent.ts';
 
 const rows = `INSERT INTO t VALUES (1,'${'x'.repeat(3000)}');\n`;
 const mariadb = '-- MariaDB dump 10.19  Distrib 10.11.19-MariaDB\n';
@@ -12,7 +13,7 @@ const complete = '\n--\n-- PostgreSQL database cluster dump complete\n--\n\n';
 function watch(engine: 'mariadb' | 'mysql' | 'postgres', text: string, size: number): void {
   const marker = engines[engine].endMarker({ allDatabases: true });
   const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; at += size) marker.push(bytes.subarray(at, at + size));
+  for (let at = 0; at < bytes.length; at += size) push(marker, bytes.subarray(at, at + size));
   marker.end();
 }
 
