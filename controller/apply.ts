@@ -35,6 +35,8 @@ export interface Means {
   now: () => Date;
 }
 
+type TakeLock = Extract<Effect, { kind: 'takeLock' }>;
+
 /** Events are not among these: they are told once the status stands. */
 export async function apply(means: Means, backup: Backup, effects: readonly Effect[]): Promise<Applied> {
   for (const effect of effects) {
@@ -46,7 +48,7 @@ export async function apply(means: Means, backup: Backup, effects: readonly Effe
 
 async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<Conflict | undefined> {
   const { namespace } = backup.metadata;
-  const { kube, seats } = means;
+  const { kube } = means;
   const now = means.now();
   switch (effect.kind) {
     case 'createJob':
@@ -56,11 +58,7 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<C
       await kube.deleteJob(namespace, effect.name, effect.uid);
       return undefined;
     case 'takeLock':
-      if (!seats.reserve(effect.job)) throw new Stale('the room under the caps');
-      await takeLock(kube, effect, now).catch((error: unknown) => {
-        seats.free(effect.job.metadata.uid);
-        throw error;
-      });
+      await takeSeatAndLock(means, effect);
       return undefined;
     case 'releaseLock':
       await releaseLock(kube, effect.lease, effect.jobName, effect.jobUid);
@@ -137,7 +135,18 @@ async function refusedServiceAccount(kube: Kube, backup: Backup, jobName: string
   return { jobName, reason: 'ServiceAccountNotAllowed', message, transient: false };
 }
 
-async function takeLock(kube: Kube, effect: Extract<Effect, { kind: 'takeLock' }>, now: Date): Promise<void> {
+/** A seat that was taken for the lock is given back when the lock was refused. When no answer came the lock may be ours, and its Job start. */
+async function takeSeatAndLock({ kube, seats, now }: Means, effect: TakeLock): Promise<void> {
+  const { uid } = effect.job.metadata;
+  const before = seats.isReserved(uid);
+  if (!seats.reserve(effect.job)) throw new Stale('the room under the caps');
+  await takeLock(kube, effect, now()).catch((error: unknown) => {
+    if (!before && error instanceof ApiError && error.status < 500) seats.free(uid);
+    throw error;
+  });
+}
+
+async function takeLock(kube: Kube, effect: TakeLock, now: Date): Promise<void> {
   const { job, lease, leaseName, durationSeconds } = effect;
   const cluster = leaseName.slice('dbbackup-'.length);
   const taken = takenLease(cluster, lease, job, durationSeconds, microTime(now));

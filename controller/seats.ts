@@ -46,6 +46,10 @@ export class Seats {
     return true;
   }
 
+  isReserved(jobUid: string): boolean {
+    return this.reserved.has(jobUid);
+  }
+
   free(jobUid: string): void {
     const held = this.reserved.get(jobUid);
     if (held === undefined) return;

@@ -7,7 +7,7 @@ import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { purposeOf } from '../purpose.ts';
 import { openGate } from './gate.ts';
-import { countBeforeClaim } from './time.ts';
+import { countForClaim } from './time.ts';
 import { pendingToken, waiting } from './waiting.ts';
 
 /** Beyond the Job's own deadline, for pods that take their time to end. */
@@ -105,7 +105,7 @@ function claim(draft: Draft, job: Job): void {
     claimedAt: rfc3339(now),
   };
   if (purpose.kind === 'Schedule') {
-    countBeforeClaim(draft, purpose.slot);
+    countForClaim(draft, purpose.slot);
     status.lastAttemptScheduledTime = purpose.slot;
   }
   if (token !== undefined) status.lastHandledTrigger = { token, jobUID };

@@ -115,9 +115,12 @@ function countUntil(draft: Draft, schedule: Schedule, until: number): void {
   if (found !== undefined) missed(draft, found.skipped, 1, found.latest, onlyLatest);
 }
 
-/** A claim speaks for all windows before its own. Whose Job a clock far ahead has made passes over some that are still to come. */
-export function countBeforeClaim(draft: Draft, slot: string): void {
-  if (draft.schedule !== undefined) countUntil(draft, draft.schedule, Date.parse(slot) - 1000);
+/** A claim speaks for its own window and all before it. Whose Job a clock far ahead has made passes over some that are still to come. */
+export function countForClaim(draft: Draft, slot: string): void {
+  const { status, schedule } = draft;
+  // It was given up in the moment in which the run before it ended, and its Job was made all the same.
+  if (status.missedUntil === slot) status.missedWindows = (status.missedWindows ?? 1) - 1;
+  if (schedule !== undefined) countUntil(draft, schedule, Date.parse(slot) - 1000);
 }
 
 /** Counts windows up to an instant, which status remembers so that none is counted twice. */

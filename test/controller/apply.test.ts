@@ -149,6 +149,18 @@ describe('the lock is taken', () => {
     expect(seats.taken('shop').overall).toBe(0);
   });
 
+  test('with a seat that is kept when no answer came, also when the next try is refused: the lock may be its own', async () => {
+    kube.refuse = () => {
+      throw new Error('the connection was reset');
+    };
+    await expect(does([take()])).rejects.toThrow('reset');
+    kube.refuse = () => {
+      throw new ApiError('POST lease', 409, 'already exists');
+    };
+    await expect(does([take()])).rejects.toMatchObject({ status: 409 });
+    expect(seats.taken('shop').overall).toBe(1);
+  });
+
   test('under the caps only: without a seat nothing is asked', async () => {
     seats.reserve(job({ uid: 'job-2' }));
     await expect(does([take()])).rejects.toBeInstanceOf(Stale);

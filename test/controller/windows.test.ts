@@ -98,6 +98,14 @@ describe('a window', () => {
     });
   });
 
+  test('that was given up in the moment in which the run before it ended is not missed once its Job is claimed', () => {
+    const made = job({ uid: 'late' });
+    const status = { missedWindows: 3, missedUntil: window };
+    const lock = { lease: lease(made), holderIsAlive: true };
+    const decision = look({ backup: backup({ status }), jobs: [made], line: ['late'], lock }, '2025-03-27T01:00:05Z');
+    expect(decision.status).toMatchObject({ missedWindows: 2, lastAttemptScheduledTime: window });
+  });
+
   test('after more than a thousand others is told in words and costs no more', () => {
     const every = backup({ spec: { schedule: '* * * * *' } });
     const decision = look({ backup: every }, '2025-04-26T12:00:30Z');
