@@ -74,6 +74,7 @@ function storedUntil({ status }: Draft): number {
 
 function due(draft: Draft, schedule: Schedule): void {
   const { observed, effective, now } = draft;
+  takeBack(draft);
   countBeforeJob(draft, schedule);
   const found = latestDue(schedule, handledUntil(draft), now.getTime());
   if (found === undefined) return;
@@ -117,10 +118,16 @@ function countUntil(draft: Draft, schedule: Schedule, until: number): void {
 
 /** A claim speaks for its own window and all before it. Whose Job a clock far ahead has made passes over some that are still to come. */
 export function countForClaim(draft: Draft, slot: string): void {
-  const { status, schedule } = draft;
-  // It was given up in the moment in which the run before it ended, and its Job was made all the same.
-  if (status.missedUntil === slot) status.missedWindows = (status.missedWindows ?? 1) - 1;
-  if (schedule !== undefined) countUntil(draft, schedule, Date.parse(slot) - 1000);
+  if (draft.schedule !== undefined) countUntil(draft, draft.schedule, Date.parse(slot) - 1000);
+}
+
+/** A window was given up in the moment in which the run before it ended, and its Job was made all the same: it is not missed. */
+function takeBack(draft: Draft): void {
+  const { status } = draft;
+  const slot = unfinished(draft).find((one) => one === status.missedUntil);
+  if (slot === undefined) return;
+  status.missedWindows = Math.max(0, (status.missedWindows ?? 0) - 1);
+  status.missedUntil = rfc3339(Date.parse(slot) - 1000);
 }
 
 /** Counts windows up to an instant, which status remembers so that none is counted twice. */

@@ -5,7 +5,7 @@ import { backup } from './backup.ts';
 import { json, type Row, table } from './report.ts';
 import { restore } from './restore.ts';
 import { review } from './review.ts';
-import { scale } from './scale.ts';
+import { scale, scaleIdle, scaleRaised, scaleUsual } from './scale.ts';
 
 export interface BenchOptions {
   /** How often each side is measured. */
@@ -17,7 +17,15 @@ export interface BenchOptions {
   log: (line: string) => void;
 }
 
-const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = { backup, restore, review, scale };
+const benches: Record<string, (options: BenchOptions) => Promise<Row[]>> = {
+  backup,
+  restore,
+  review,
+  scale,
+  'scale-default-limits': scaleUsual,
+  'scale-raised-limits': scaleRaised,
+  'scale-idle': scaleIdle,
+};
 const leastRuns = 3;
 
 const usage = `usage: npm run bench -- NAME [-o json] [--runs N] [--objects N] [--mebibytes N]

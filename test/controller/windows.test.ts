@@ -98,12 +98,13 @@ describe('a window', () => {
     });
   });
 
-  test('that was given up in the moment in which the run before it ended is not missed once its Job is claimed', () => {
+  test('that was given up in the moment in which the run before it ended is not missed while its Job waits, nor later', () => {
     const made = job({ uid: 'late' });
     const status = { missedWindows: 3, missedUntil: window };
-    const lock = { lease: lease(made), holderIsAlive: true };
-    const decision = look({ backup: backup({ status }), jobs: [made], line: ['late'], lock }, '2025-03-27T01:00:05Z');
-    expect(decision.status).toMatchObject({ missedWindows: 2, lastAttemptScheduledTime: window });
+    const first = look({ backup: backup({ status }), jobs: [made], line: ['another'] }, '2025-03-27T01:00:05Z');
+    expect(first.status).toMatchObject({ missedWindows: 2, missedUntil: '2025-03-27T00:59:59Z' });
+    const again = look({ backup: stored(backup(), first), jobs: [made], line: ['another'] }, '2025-03-28T01:00:05Z');
+    expect(again.status).toMatchObject({ missedWindows: 3, missedUntil: '2025-03-28T01:00:00Z' });
   });
 
   test('after more than a thousand others is told in words and costs no more', () => {

@@ -1,15 +1,13 @@
 // What each controller has read live of locks and claims. A start is let go on what was seen the moment before, not on what a cache says.
 
-import { clusterLabel } from '../../controller/labels.ts';
 import type { Backup, Job, Lease } from '../../controller/objects.ts';
-import { leaseName } from '../../crds/rules/names.ts';
 
 /** A call there takes up to 20 ms, its answer as long, and both reads are under way at once. */
 const freshMilliseconds = 45;
 
 export class LiveReads {
   private readonly now: () => number;
-  /** When a Job was last seen to hold its lock, and to be the claimed one. */
+  /** When a Job, by its uid, was last seen to hold a lock, and to be the claimed one. */
   private readonly held = new Map<string, number>();
   private readonly claimed = new Map<string, number>();
   /** When a backup was last looked at, by its name. */
@@ -22,7 +20,7 @@ export class LiveReads {
   lease(by: string, lease: Lease | undefined): void {
     const holder = lease?.spec?.holderIdentity ?? '';
     if (lease !== undefined && holder !== '')
-      this.held.set(`${by} ${lease.metadata.namespace}/${lease.metadata.name} ${holder}`, this.now());
+      this.held.set(`${by} ${holder}`, this.now());
   }
 
   backup(by: string, namespace: string, name: string, backup: Backup | undefined): void {
@@ -46,10 +44,9 @@ export class LiveReads {
    * @param stoodStillSince since when the process has not stood still, in ms: what it read before may be older
    */
   missingFor(by: string, { metadata }: Job, stoodStillSince: number): string | undefined {
-    const { uid, namespace, labels, ownerReferences } = metadata;
-    const lock = `${namespace}/${leaseName(labels?.[clusterLabel] ?? '')}`;
+    const { uid, ownerReferences } = metadata;
     const from = Math.min(this.now() - freshMilliseconds, stoodStillSince);
-    if (!((this.held.get(`${by} ${lock} ${uid}`) ?? 0) >= from)) return `that it holds ${lock}`;
+    if (!((this.held.get(`${by} ${uid}`) ?? 0) >= from)) return 'that it holds its lock';
     const owner = ownerReferences?.[0]?.uid;
     return (this.claimed.get(`${by} ${owner} ${uid}`) ?? 0) >= from ? undefined : 'that it is claimed';
   }
