@@ -7,7 +7,7 @@ import type { Backup } from './objects.ts';
 import { observe, withAllJobs } from './observe.ts';
 import type { Decision, Settings } from './observed.ts';
 import type { Staleness } from './staleness.ts';
-import { statusWrite } from './status.ts';
+import { canWait, statusWrite } from './status.ts';
 import type { FinishedRun } from './tally.ts';
 import { ApiError } from './transport.ts';
 
@@ -50,7 +50,7 @@ export async function reconcile(world: World, key: string): Promise<number | und
       const shown = decide({ ...observed, conflict }, settings, now());
       decision = { ...shown, wakeAt: Math.min(shown.wakeAt ?? Infinity, now().getTime() + conflictMilliseconds) };
     }
-    await store(world, observed.backup, decision);
+    if (conflict !== undefined || !canWait(observed.backup, decision)) await store(world, observed.backup, decision);
     staleness.settled(key);
     return decision.wakeAt;
   } catch (error) {

@@ -8,6 +8,15 @@ export function statusWrite(before: Backup, decision: Decision): Backup | undefi
   return { ...before, status: decision.status };
 }
 
+/** A launch that has just begun is claimed in a look or two: what only tells of the window after it is written with the claim. */
+export function canWait(before: Backup, { effects, status }: Decision): boolean {
+  const begins = effects.some(({ kind }) => kind === 'createJob' || kind === 'takeLock');
+  if (!begins || effects.some(({ kind }) => kind === 'event')) return false;
+  const { nextScheduledBackup: _, ...rest } = status;
+  const { nextScheduledBackup: __, ...known } = before.status ?? {};
+  return sameJson(rest, known);
+}
+
 /** Whether two values travel as the same JSON: a field that is undefined is none, and the order of fields says nothing. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;

@@ -71,6 +71,24 @@ test('a window is run a step a look, each with its one status write at most, and
   expect(status()).toMatchObject({ phase: 'Succeeded', run: { jobUID: uid, outcome: 'Succeeded' } });
 });
 
+test('a launch takes four writes: the window after it is told with the claim', async () => {
+  now = Date.parse('2025-03-26T12:00:00Z');
+  await look();
+  now = Date.parse('2025-03-27T01:00:05Z');
+  const steps: string[][] = [];
+  for (let at = 0; at < 4; at++) {
+    await look();
+    steps.push(writes());
+  }
+  expect(steps).toEqual([
+    [`create job ${jobName}`],
+    ['create lease dbbackup-orders-db'],
+    ['claim status orders'],
+    [`patch job ${jobName}`],
+  ]);
+  expect(status()?.nextScheduledBackup).toBe('2025-03-28T01:00:00Z');
+});
+
 test('a window whose Job the cache does not show yet is not given up: its Job goes before the next window', async () => {
   await look();
   now += 86_400_000;
