@@ -60,7 +60,7 @@ export function readOptions(args: string[], defaults: OptionDefaults, version: s
     .option('start-timeout-seconds', number(600, 'how long a pod may take to come to work'))
     .option('max-running', number(20, 'backups that run at a time, overall'))
     .option('max-running-per-namespace', number(5, 'backups that run at a time, in one namespace'))
-    .option('workers', number(4, 'backups that are looked at at a time'))
+    .option('workers', number(16, 'backups that are looked at at a time'))
     .option(
       'max-clock-skew-seconds',
       number(300, "how far the clock may be from the API server's before that is followed instead, 0 for never"),

@@ -1,9 +1,13 @@
-// A keyed work queue: a key is worked on by one worker at a time, is in line at most once, and comes back after failures ever later.
+// A keyed work queue: a key is worked on by one worker at a time, is in line at most once, and comes back after failures ever later. What
+// has changed goes before what has only become due: of a thousand backups with one window the first starts before the last is looked at.
 import { Timers } from './timers.ts';
 import { ApiError } from './transport.ts';
 
 /** Waits after failures double from the first to the most, which also bounds what a server may ask for. */
 const backoffMilliseconds = { first: 100, most: 300_000 };
+
+/** One look in so many is at what has been due the longest, however much changes. */
+const dueEvery = 4;
 
 export type Work = (key: string) => Promise<number | undefined>;
 
@@ -22,8 +26,10 @@ export class Queue {
   private readonly failed: (key: string, error: unknown, waitMilliseconds: number) => void;
   private readonly events: QueueEvents;
   private readonly now: () => number;
-  /** Keys in line, with the time they came. */
-  private readonly ready = new Map<string, number>();
+  /** Keys in line, with the time they came: those that were told of, and those whose time has come. */
+  private readonly told = new Map<string, number>();
+  private readonly due = new Map<string, number>();
+  private picked = 0;
   private readonly running = new Set<string>();
   /** Keys that came in while they were worked on. */
   private readonly again = new Set<string>();
@@ -46,12 +52,12 @@ export class Queue {
     this.failed = failed;
     this.events = events;
     this.now = now;
-    this.timers = new Timers((key) => this.add(key), now);
+    this.timers = new Timers((key) => this.enter(key, this.due), now);
   }
 
   /** Keys in line. Those for later and those in work are not. */
   get depth(): number {
-    return this.ready.size;
+    return this.told.size + this.due.size;
   }
 
   /** Begins, or begins again after stop(): then every key has to be added. */
@@ -64,7 +70,8 @@ export class Queue {
   async stop(): Promise<void> {
     this.workers = 0;
     this.timers.clear();
-    this.ready.clear();
+    this.told.clear();
+    this.due.clear();
     this.again.clear();
     this.failures.clear();
     if (this.running.size > 0)
@@ -74,9 +81,7 @@ export class Queue {
   }
 
   add(key: string): void {
-    if (this.running.has(key)) this.again.add(key);
-    else this.enter(key);
-    this.pump();
+    this.enter(key, this.told);
   }
 
   /** Adds a key at a time, or sooner if it is in line for sooner. */
@@ -84,18 +89,31 @@ export class Queue {
     this.timers.set(key, at);
   }
 
-  private enter(key: string): void {
-    if (this.ready.has(key)) return;
-    this.ready.set(key, this.now());
-    this.events.added?.();
+  private enter(key: string, line: Map<string, number>): void {
+    if (this.running.has(key)) this.again.add(key);
+    else if (!this.told.has(key) && !line.has(key)) {
+      const since = this.due.get(key);
+      this.due.delete(key);
+      line.set(key, since ?? this.now());
+      if (since === undefined) this.events.added?.();
+    }
+    this.pump();
+  }
+
+  private next(): [string, number] | undefined {
+    this.picked += 1;
+    const lines = this.picked % dueEvery === 0 ? [this.due, this.told] : [this.told, this.due];
+    for (const line of lines) for (const first of line) return first;
+    return undefined;
   }
 
   private pump(): void {
     while (this.running.size < this.workers) {
-      const [first] = this.ready;
+      const first = this.next();
       if (first === undefined) return;
       const [key, since] = first;
-      this.ready.delete(key);
+      this.told.delete(key);
+      this.due.delete(key);
       this.running.add(key);
       this.events.waited?.(Math.max(0, this.now() - since));
       void this.run(key);
@@ -113,7 +131,7 @@ export class Queue {
       this.retry(key, error);
     }
     this.running.delete(key);
-    if (this.again.delete(key)) this.enter(key);
+    if (this.again.delete(key)) this.enter(key, this.told);
     if (this.running.size === 0) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();
   }

@@ -6,7 +6,7 @@ import { type Row, row, type Side } from './report.ts';
 import { type Kind, type Limits, type Scene, startScene } from './scale-scene.ts';
 
 /** What the design asks of default limits, and what the peer was measured with before. */
-const usual: Limits = { qps: 50, burst: 100, workers: 4 };
+const usual: Limits = { qps: 50, burst: 100, workers: 16 };
 const raised: Limits = { qps: 2000, burst: 2000, workers: 32 };
 const dueAtDefaults = 1000;
 const idleSeconds = 300;

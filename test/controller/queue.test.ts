@@ -48,6 +48,20 @@ class Bench {
   }
 }
 
+test('what has changed goes before what has become due, of which one in four is looked at all the same', async () => {
+  const bench = new Bench();
+  const keys = (letter: string) => Array.from({ length: 6 }, (_, index) => `${letter}${index}`);
+  for (const key of keys('due')) bench.queue.addAt(key, Date.now());
+  await vi.advanceTimersByTimeAsync(1);
+  for (const key of keys('told')) bench.queue.add(key);
+  // What is due and is told of as well is in line once, and goes with what has changed.
+  bench.queue.add('due5');
+  expect(bench.queue.depth).toBe(12);
+  bench.queue.start(1);
+  for (let at = 0; at < 12; at++) await bench.end(bench.started[at] ?? '');
+  expect(bench.started.join(' ')).toBe('told0 told1 told2 due0 told3 told4 told5 due1 due5 due2 due3 due4');
+});
+
 describe('a key', () => {
   test('that is added before the start is worked on after it', () => {
     const bench = new Bench();
