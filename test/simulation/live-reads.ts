@@ -19,8 +19,7 @@ export class LiveReads {
 
   lease(by: string, lease: Lease | undefined): void {
     const holder = lease?.spec?.holderIdentity ?? '';
-    if (lease !== undefined && holder !== '')
-      this.held.set(`${by} ${holder}`, this.now());
+    if (lease !== undefined && holder !== '') this.held.set(`${by} ${holder}`, this.now());
   }
 
   backup(by: string, namespace: string, name: string, backup: Backup | undefined): void {
