@@ -1,6 +1,8 @@
 // The real servers that the executor's integration tests share, and what they ask of them: a database with content, a place to store
 // snapshots that no other test uses, what is in it, and a restore with stock tools.
-import { readdir, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DirectoryTask, paths, type S3Task, type Task } from '../../crds/rules/contract.ts';
 import { decodeManifest, type Manifest } from '../../crds/rules/manifest.ts';
@@ -171,12 +173,20 @@ export class Place {
 
 /** What a database holds, as text that two equal databases have in common. */
 export async function contentOf({ postgres }: World, database: string): Promise<string> {
-  const dump = await run([join(postgres.bin, 'pg_dump')], { env: clientEnv(postgres, database) });
-  return dump
-    .split('\n')
-    .filter((line) => !/^\\(un)?restrict /.test(line))
-    .join('\n');
+  const folder = await mkdtemp(join(tmpdir(), 'dbbackup-content-'));
+  try {
+    const file = join(folder, 'dump.sql');
+    await run([join(postgres.bin, 'pg_dump'), '-f', file], { env: clientEnv(postgres, database) });
+    const dump = (await readFile(file, 'utf8')).replaceAll(/^\\(un)?restrict .*\n/gm, '');
+    // Of a large one a difference cannot be shown.
+    return dump.length < largestShown ? dump : `${dump.length} characters, ${digest(dump)}`;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
+
+const largestShown = 4 * 2 ** 20;
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** Runs the manifest's own restore lines in a folder that holds the snapshot. */
 export async function restore(

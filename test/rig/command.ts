@@ -34,7 +34,9 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     });
     let stdout = '';
     let both = '';
-    const keep = (kept: string, chunk: string) => (kept + chunk).slice(-KEPT_BYTES);
+    // Cut only now and then: each cut copies all that is kept.
+    const keep = (kept: string, chunk: string) =>
+      kept.length + chunk.length > 2 * KEPT_BYTES ? (kept + chunk).slice(-KEPT_BYTES) : kept + chunk;
     child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       stdout = keep(stdout, chunk);
       both = keep(both, chunk);
@@ -54,7 +56,7 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) resolve(stdout);
+      if (code === 0) resolve(stdout.slice(-KEPT_BYTES));
       else reject(new CommandError(argv, signal === null ? `exit code ${code}` : `ended by ${signal}`, both));
     });
   });
