@@ -131,9 +131,9 @@ export class Queue {
       this.retry(key, error);
     }
     this.running.delete(key);
-    if (this.again.delete(key)) this.enter(key, this.told);
     if (this.running.size === 0) for (const resolve of this.idle.splice(0)) resolve();
-    this.pump();
+    if (this.again.delete(key)) this.add(key);
+    else this.pump();
   }
 
   private retry(key: string, error: unknown): void {

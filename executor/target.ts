@@ -9,6 +9,7 @@ import type { Run } from './run.ts';
 const pollMilliseconds = 200;
 /** It counts every two seconds; one that stands still for so long is gone. */
 const deadMilliseconds = 60_000;
+
 function decodeTarget(text: string): TargetFacts {
   const { serverVersion, toolVersion, identity } = decodeFacts(text);
   const contents = /^contents=\s*(\d{1,15})\s*$/m.exec(text)?.[1];

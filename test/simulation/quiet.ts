@@ -46,9 +46,12 @@ export function unsettled(world: World): string | undefined {
   return held === undefined ? undefined : `${held.metadata.name} is held by ${held.spec?.holderIdentity}`;
 }
 
-/** Its backup, by uid, is still there. */
-const isKept = ({ api }: World, { ownerReferences = [] }: Job['metadata']): boolean =>
-  [...api.all('backups').values()].some(({ metadata }) => ownerReferences.some(({ uid }) => uid === metadata.uid));
+const isThere = ({ api }: World, backupUid: string | undefined): boolean =>
+  [...api.all('backups').values()].some(({ metadata }) => metadata.uid === backupUid);
+
+/** Its backup has not been deleted. */
+const isKept = (world: World, { ownerReferences = [] }: Job['metadata']): boolean =>
+  ownerReferences.some(({ uid }) => isThere(world, uid));
 
 function isOurs({ spec }: Lease): boolean {
   const holder = spec?.holderIdentity ?? '';
@@ -56,9 +59,8 @@ function isOurs({ spec }: Lease): boolean {
 }
 
 /** What the Job of a deleted backup held is given back by whoever needs it next. */
-function isUsed({ api, invariants }: World, { spec }: Lease): boolean {
-  const owner = invariants.ledger.started.get(spec?.holderIdentity ?? '')?.backupUid;
-  return [...api.all('backups').values()].some(({ metadata }) => metadata.uid === owner);
+function isUsed(world: World, { spec }: Lease): boolean {
+  return isThere(world, world.invariants.ledger.started.get(spec?.holderIdentity ?? '')?.backupUid);
 }
 
 function unsettledBackup(world: World, backup: Backup): string | undefined {
