@@ -119,7 +119,8 @@ export async function startFaultProxy(kubeconfig: string, namespace?: string): P
       answer.on('error', () => response.destroy());
     });
     onward.on('error', () => response.destroy());
-    response.on('close', () => onward.destroy());
+    // An answer that is to be lost is one to a request that was done, though its client is dead already.
+    if (fault === undefined || !('lose' in fault)) response.on('close', () => onward.destroy());
     onward.end(Buffer.concat(chunks));
   }
 
