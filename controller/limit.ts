@@ -1,7 +1,8 @@
 // How fast the controller may call the API server: a token bucket for reads and one for writes, and who goes first when they are empty.
 
 /** What a call is for. What lets a backup start goes before what only tells of it. */
-const lanes = ['start', 'claim', 'lock', 'create', 'status', 'other'] as const;
+const launchLanes = ['start', 'claim', 'lock', 'create'] as const;
+const lanes = [...launchLanes, 'status', 'other'] as const;
 /** The leader's lane has no line: see take(). */
 export type Lane = 'leader' | (typeof lanes)[number];
 
@@ -62,6 +63,11 @@ export class Bucket {
       line?.add(waiter);
       this.arm();
     });
+  }
+
+  /** Whether a call of a launch waits for its turn. */
+  get launchesWait(): boolean {
+    return launchLanes.some((lane) => (this.waiting.get(lane)?.size ?? 0) > 0);
   }
 
   /** Lets nobody but the leader through for a while; what the server is asked after that comes at the rate, not in a burst. */

@@ -38,7 +38,8 @@ const log = pino({ level: options.logLevel, base: { program: 'controller', versi
 const config = new KubeConfig();
 config.loadFromDefault();
 const clock = new Clock(options.maxClockSkewSeconds * 1000);
-const transport = new Transport(config, new Limiter(options.kubeApiQps, options.kubeApiBurst)).for({
+const limiter = new Limiter(options.kubeApiQps, options.kubeApiBurst);
+const transport = new Transport(config, limiter).for({
   heard: (date, askedAt) => clock.heard(date, askedAt),
 });
 /** Gives up the calls of work that has to end. */
@@ -79,6 +80,7 @@ const world: Omit<World, 'settings'> = {
   seats,
   kube,
   staleness: new Staleness(),
+  launchesWait: () => limiter.writes.launchesWait,
   now: () => new Date(clock.now()),
   finished: (backup, run) => metrics.runFinished(backup, run),
   tell: (backup, happening) => void events.record(backup, happening),

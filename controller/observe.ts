@@ -8,7 +8,11 @@ import { type Backup, isStarted, type Job, jobEnd, type KubeEvent, type Pod, pod
 import type { LockView, Observed } from './observed.ts';
 import { isIdle } from './outcome.ts';
 import type { Seats } from './seats.ts';
-import { startGraceMilliseconds } from './steps/run.ts';
+
+/** Events are looked for, and trouble is told, once a pod has had this long to come to work. */
+const graceMilliseconds = 30_000;
+/** Launches that wait for the client's limits are not to wait for what only tells of others. */
+const graceWhileLaunchesWait = 300_000;
 
 const byAge = (a: Job, b: Job): number =>
   a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp) ||
@@ -18,13 +22,17 @@ const byAge = (a: Job, b: Job): number =>
 const isRestore = (job: Job): boolean => job.metadata.labels?.[labels.trigger] === 'Restore';
 const byTurn = (a: Job, b: Job): number => Number(isRestore(b)) - Number(isRestore(a)) || byAge(a, b);
 
-/** What is known of one backup; undefined when it is gone or going. */
+/**
+ * What is known of one backup; undefined when it is gone or going.
+ * @param launchesWait the client's limits hold up launches of others
+ */
 export async function observe(
   caches: Caches,
   seats: Seats,
   kube: Kube,
   key: string,
   now: Date,
+  launchesWait: boolean,
 ): Promise<Observed | undefined> {
   const backup = caches.backups.get(key);
   if (backup === undefined || backup.metadata.deletionTimestamp !== undefined) return undefined;
@@ -37,11 +45,14 @@ export async function observe(
   const claimed = await claimedJob(backup, own, kube);
   const pods = await podsOf(backup, claimed.jobs, caches, kube);
   const lock = await lockView(namespace, cluster, claimed.jobs, caches, kube);
-  const events = await eventsOf(backup, claimed.jobs, pods, kube, now);
+  // What was told already stays told.
+  const grace = launchesWait && !isUnhealthy(backup) ? graceWhileLaunchesWait : graceMilliseconds;
+  const events = await eventsOf(backup, claimed.jobs, pods, kube, now.getTime() - grace);
   return {
     backup,
     jobs: claimed.jobs,
     pods,
+    graceMilliseconds: grace,
     events,
     claimedIsGone: claimed.gone,
     lock,
@@ -107,17 +118,20 @@ async function podsOf(backup: Backup, jobs: readonly Job[], caches: Caches, kube
   return caches.podsOf(job.metadata.uid);
 }
 
+const isUnhealthy = ({ status }: Backup): boolean =>
+  status?.conditions?.find(({ type }) => type === 'BackupHealthy')?.status === 'False';
+
 /** Looked for only once the claimed Job has had its time to come to work and has not. */
 async function eventsOf(
   backup: Backup,
   jobs: readonly Job[],
   pods: readonly Pod[],
   kube: Kube,
-  now: Date,
+  startedBefore: number,
 ): Promise<KubeEvent[]> {
   const job = openJob(backup, jobs);
   const started = Date.parse(job?.metadata.annotations?.[annotations.started] ?? '');
-  if (job === undefined || jobEnd(job) !== undefined || !(now.getTime() - started >= startGraceMilliseconds)) return [];
+  if (job === undefined || jobEnd(job) !== undefined || !(started <= startedBefore)) return [];
   const idle = pods.filter(isIdle);
   if (idle.length < pods.length) return [];
   const { namespace } = backup.metadata;

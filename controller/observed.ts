@@ -22,6 +22,8 @@ export interface Observed {
   jobs: Job[];
   /** Pods of the claimed Job. */
   pods: Pod[];
+  /** How long a pod has to come to work before it is asked, and told, why it does not. */
+  graceMilliseconds: number;
   /** Events of the claimed Job and its pods, looked for only when nothing comes to work. */
   events: KubeEvent[];
   /** A live look found no Job with the claimed uid. */

@@ -20,6 +20,8 @@ export interface World extends Means {
   staleness: Staleness;
   /** Told of each outcome once, after it stands in status. */
   finished: (backup: Backup, run: FinishedRun) => void;
+  /** Whether the client's limits hold up launches. */
+  launchesWait: () => boolean;
   /** For people, after what it tells stands in status. */
   tell: (backup: Backup, happening: Happening) => void;
   /** The object is gone. */
@@ -29,7 +31,7 @@ export interface World extends Means {
 /** @returns when to look again in ms, undefined when only a change can matter */
 export async function reconcile(world: World, key: string): Promise<number | undefined> {
   const { caches, seats, kube, settings, staleness, now } = world;
-  let observed = await observe(caches, seats, kube, key, now());
+  let observed = await observe(caches, seats, kube, key, now(), world.launchesWait());
   if (observed === undefined) {
     seats.waits(key, false);
     staleness.settled(key);

@@ -32,8 +32,7 @@ export function run(draft: Draft): void {
 /** A Job whose labels somebody took is not watched: it is looked at this often. */
 const unwatchedLookMilliseconds = 30_000;
 
-/** Events are looked for, and trouble is told, once a pod has had this long to come to work. */
-export const startGraceMilliseconds = 30_000;
+const troubleLookMilliseconds = 30_000;
 
 /** A Job whose pod does not come to work is said to be in trouble, and within the start timeout ended, with the reason that is to be seen. */
 function watchStart(draft: Draft, job: Job): void {
@@ -48,12 +47,12 @@ function watchStart(draft: Draft, job: Job): void {
     ...observed.pods.map(({ metadata }) => Date.parse(metadata.creationTimestamp)),
   );
   const limit = since + settings.startTimeoutSeconds * 1000;
-  const look = since + startGraceMilliseconds;
+  const look = since + observed.graceMilliseconds;
   if (now.getTime() >= limit) draft.effects.push({ kind: 'failStart', job, ...trouble });
-  else
-    draft.wake.push(
-      now.getTime() < look ? Math.min(look, limit) : Math.min(now.getTime() + startGraceMilliseconds, limit),
-    );
+  else {
+    const next = now.getTime() + troubleLookMilliseconds;
+    draft.wake.push(Math.min(now.getTime() < look ? Math.min(look, next) : next, limit));
+  }
   if (now.getTime() >= look) draft.trouble = trouble;
 }
 

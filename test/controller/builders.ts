@@ -177,6 +177,7 @@ export function observed(change: Partial<Observed> = {}): Observed {
     backup: backup(),
     jobs: [],
     pods: [],
+    graceMilliseconds: 30_000,
     events: [],
     samePlace: [],
     claimedIsGone: false,

@@ -114,6 +114,21 @@ describe('who waits', () => {
     expect(door.through.filter((name) => name === 'start')).toHaveLength(18);
   });
 
+  test('is known to wait only where it belongs to a launch', async () => {
+    const door = new Door(10, 1);
+    await door.empty(1);
+    void door.ask('status', 'status');
+    void door.ask('event');
+    expect(door.bucket.launchesWait).toBe(false);
+    for (const lane of ['start', 'claim', 'lock', 'create'] as const) {
+      void door.ask(lane, lane);
+      expect(door.bucket.launchesWait).toBe(true);
+      await turn(100);
+      expect(door.through.at(-1)).toBe(lane);
+      expect(door.bucket.launchesWait).toBe(false);
+    }
+  });
+
   test('may give up, and takes nobody else with it', async () => {
     const door = new Door(10, 1);
     await door.empty(1);

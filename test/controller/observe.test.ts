@@ -20,11 +20,11 @@ beforeEach(() => {
 });
 
 /** Caches show what is stored, and what changes then is seen by live looks only. */
-async function seen(meanwhile: () => void = () => {}, now = later) {
+async function seen(meanwhile: () => void = () => {}, now = later, launchesWait = false) {
   const { caches, seats } = wired(kube, { caches: frozen(kube) });
   meanwhile();
   kube.calls.splice(0);
-  return await observe(caches, seats, kube, 'shop/orders', new Date(now));
+  return await observe(caches, seats, kube, 'shop/orders', new Date(now), launchesWait);
 }
 const frozen = (of: MemoryKube) =>
   of.caches({
@@ -71,7 +71,7 @@ describe('a backup', () => {
     kube.put('jobs', running);
     const { caches, seats } = wired(kube);
     seats.reserve(job({ name: 'stock', uid: 'job-2' }));
-    const found = await observe(caches, seats, kube, 'shop/orders', new Date(later));
+    const found = await observe(caches, seats, kube, 'shop/orders', new Date(later), false);
     expect(found?.running).toEqual({ overall: 2, namespace: 2 });
   });
 });
@@ -148,6 +148,17 @@ describe('events are looked for', () => {
   test('about the Job when it has no pod half a minute after its start, not sooner', async () => {
     expect((await seen(() => {}, soon))?.events).toEqual([]);
     expect((await seen())?.events).toEqual([warning]);
+  });
+
+  test('five minutes after its start when launches of others wait, but at once again where trouble was told', async () => {
+    const crowded = async (now: string) => (await seen(() => {}, now, true))?.events;
+    expect(await crowded('2025-03-27T01:05:09Z')).toEqual([]);
+    expect(await crowded('2025-03-27T01:05:10Z')).toEqual([warning]);
+    expect(await crowded(later)).toEqual([]);
+    const unhealthy = { type: 'BackupHealthy', status: 'False', reason: 'Unschedulable', message: '' } as const;
+    const conditions = [{ ...unhealthy, lastTransitionTime: later }];
+    kube.put('backups', backup({ status: { run: claimOf(running), conditions } }));
+    expect(await crowded(later)).toEqual([warning]);
   });
 
   test('about a pod that has not come to work', async () => {

@@ -26,6 +26,7 @@ async function look(change: Partial<World> = {}): Promise<number | undefined> {
     seats,
     settings,
     staleness: new Staleness(),
+    launchesWait: () => false,
     now: () => new Date(now),
     finished: (_, { result }) => told.push(`finished ${result}`),
     tell: (_, { reason }) => told.push(reason),

@@ -83,6 +83,14 @@ describe('a start that does not come about', () => {
     expect(told(look({ backup: claimed, jobs: [running], pods }, limit))).toContain(`fail ${jobName}: ${reason}`);
   });
 
+  test('is told no sooner than its grace, and ended in its time though that is longer', () => {
+    const of = (now: string) => look({ backup: claimed, jobs: [running], graceMilliseconds: 900_000 }, now);
+    expect(told(of(before))).toEqual([]);
+    expect(of('2025-03-27T01:05:00Z').wakeAt).toBe(Date.parse('2025-03-27T01:05:30Z'));
+    expect(of(before).wakeAt).toBe(Date.parse(limit));
+    expect(told(of(limit))).toContain(`fail ${jobName}: Unschedulable`);
+  });
+
   test('is ended once', () => {
     const given = job({ started, annotations: { 'dbbackup.io/start-failed': 'Unschedulable no node' } });
     expect(told(look({ backup: claimed, jobs: [given], pods: [] }, '2025-03-27T02:00:00Z'))).toEqual([]);

@@ -146,6 +146,7 @@ export class Instance {
     return {
       ...{ caches, seats, settings, kube: kubeOf({ ...this.calls, deliver }), now: () => this.now() },
       staleness: new Staleness(),
+      launchesWait: () => this.random.below(4) === 0,
       finished: (backup) => invariants.finished(backup),
       tell: () => undefined,
       forget: () => undefined,
