@@ -6,13 +6,18 @@ import type { Run } from './run.ts';
 import type { Storage } from './storage/storage.ts';
 import { decompress } from './stream/decompress.ts';
 import { decrypt } from './stream/decrypt.ts';
-import { type Measure, measure } from './stream/measure.ts';
+import { type AsideMeasure, DigestThread } from './stream/digest-thread.ts';
 import { lent } from './stream/release.ts';
 
 const progressMilliseconds = 10_000;
 
-function compare({ tally }: Measure, what: string, id: string, expected: { size: number; sha256: string }): void {
-  const found = { size: tally.bytes, sha256: tally.sha256() };
+async function compare(
+  meter: AsideMeasure,
+  what: string,
+  id: string,
+  expected: { size: number; sha256: string },
+): Promise<void> {
+  const found = { size: meter.bytes, sha256: await meter.sha256() };
   if (found.size !== expected.size)
     throw new RunError(
       'DigestMismatch',
@@ -25,11 +30,8 @@ function compare({ tally }: Measure, what: string, id: string, expected: { size:
     );
 }
 
-async function* counted(run: Run, meter: Measure, source: AsyncIterable<Buffer>, doing: string) {
-  const progress = setInterval(
-    () => run.log.info({ stored: meter.tally.bytes, doing }, 'progress'),
-    progressMilliseconds,
-  );
+async function* counted(run: Run, meter: AsideMeasure, source: AsyncIterable<Buffer>, doing: string) {
+  const progress = setInterval(() => run.log.info({ stored: meter.bytes, doing }, 'progress'), progressMilliseconds);
   try {
     yield* meter.pass(source);
   } finally {
@@ -37,22 +39,44 @@ async function* counted(run: Run, meter: Measure, source: AsyncIterable<Buffer>,
   }
 }
 
+/** One pass over a snapshot: what takes its digests, and what ends what is still being read when the pass is over. */
+class Pass {
+  readonly thread = new DigestThread();
+  readonly signal: AbortSignal;
+  readonly #over = new AbortController();
+
+  constructor(run: Run) {
+    this.signal = AbortSignal.any([run.signal, this.#over.signal]);
+  }
+
+  async end(): Promise<void> {
+    this.#over.abort(new RunError('Canceled', 'read no further'));
+    await this.thread.close();
+  }
+}
+
 /** The stored bytes. Ends with DigestMismatch when they are others than were committed. */
 async function* stored(
+  pass: Pass,
   run: Run,
   storage: Storage,
   manifest: Manifest,
   doing: string,
 ): AsyncGenerator<Buffer, void, void> {
   const { id, key, storedSize: size, storedSha256: sha256 } = manifest;
-  const meter = measure();
-  yield* counted(run, meter, download(storage, { key, size }, run.signal), doing);
-  compare(meter, 'stored', id, { size, sha256 });
+  const meter = pass.thread.measure();
+  yield* counted(run, meter, download(storage, { key, size }, pass.signal), doing);
+  await compare(meter, 'stored', id, { size, sha256 });
 }
 
 /** Reads the whole object once and compares it with its manifest. */
 export async function checkStored(run: Run, storage: Storage, manifest: Manifest): Promise<void> {
-  for await (const _chunk of lent(stored(run, storage, manifest, 'verify')));
+  const pass = new Pass(run);
+  try {
+    for await (const _chunk of lent(stored(pass, run, storage, manifest, 'verify')));
+  } finally {
+    await pass.end();
+  }
 }
 
 /**
@@ -66,10 +90,18 @@ export async function* plain(
   identities: readonly string[],
 ): AsyncGenerator<Buffer, void, void> {
   const { id, plainSize: size, plainSha256: sha256 } = manifest;
-  const meter = measure();
-  const opened = decrypt(stored(run, storage, manifest, 'read'), identities);
-  yield* meter.pass(decompress(opened, manifest.compression, size));
-  compare(meter, 'plain', id, { size, sha256 });
+  const pass = new Pass(run);
+  try {
+    const meter = pass.thread.measure();
+    const sealed = stored(pass, run, storage, manifest, 'read');
+    const opened = identities.length === 0 ? sealed : decrypt(lent(sealed), identities);
+    // Node's gunzip goes on reading a chunk when it asks for the next.
+    const packed = manifest.compression === 'zstd' ? lent(opened) : opened;
+    yield* lent(meter.pass(decompress(packed, manifest.compression, size)));
+    await compare(meter, 'plain', id, { size, sha256 });
+  } finally {
+    await pass.end();
+  }
 }
 
 /** More than the end of any dump takes. */

@@ -6,7 +6,7 @@ import { createGunzip, createZstdDecompress, zstdDecompress } from 'node:zlib';
 import type { Task } from '../../crds/rules/contract.ts';
 import { RunError } from '../errors.ts';
 import { ByteReader } from './reader.ts';
-import { release } from './release.ts';
+import { own, release } from './release.ts';
 import { type Frame, zstdFrames } from './zstd-frames.ts';
 
 const outputBytes = 1_048_576;
@@ -33,7 +33,8 @@ async function* through(
   // An error of the source destroys the stream with the same error, and the loop below throws it.
   feeding.catch(() => {});
   try {
-    for await (const chunk of stream) yield chunk;
+    // The stream goes on writing into the memory of what it gave.
+    for await (const chunk of stream) yield own(chunk as Buffer);
     await feeding;
   } catch (error) {
     throw damaged(error, name);
@@ -59,7 +60,7 @@ async function* batches(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, v
   let held: Buffer[] = [];
   let size = 0;
   for await (const piece of pieces) {
-    held.push(piece);
+    held.push(Buffer.from(piece));
     size += piece.length;
     if (size < batchBytes) continue;
     yield Buffer.concat(held);
@@ -112,7 +113,8 @@ function unpack(source: AsyncIterable<Buffer>, algorithm: Task['compression']['a
 }
 
 /**
- * A chunk is only there until the next one is asked for.
+ * A chunk that this gives is only there until the next one is asked for, and a large one is alone in its memory. With zstd the chunks of
+ * the source have to stay no longer than that either.
  * @param limit plain bytes that the manifest tells
  */
 export async function* decompress(

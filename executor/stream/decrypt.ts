@@ -77,7 +77,10 @@ function open(key: Buffer, number: number, last: boolean, sealed: Buffer): Buffe
   return plain;
 }
 
-/** @param identities age secret keys, each of which may be the one; none leaves the stream as it is */
+/**
+ * With identities a chunk of the source has to stay only until the next one is asked for.
+ * @param identities age secret keys, each of which may be the one; none leaves the stream as it is
+ */
 export async function* decrypt(
   source: AsyncIterable<Buffer>,
   identities: readonly string[],

@@ -20,3 +20,30 @@ export async function* inOrder<T, R>(
   }
   for (const result of flying) yield await result;
 }
+
+/**
+ * As a loop of work on each item, but the next one is asked for and worked on while the reader has the one before it. No item waits for
+ * the one after it, which may be long in coming; a reader that stops does not wait for it either.
+ */
+export async function* ahead<T, R>(
+  source: AsyncIterable<T>,
+  work: (item: T) => Promise<R>,
+): AsyncGenerator<R, void, void> {
+  const items = source[Symbol.asyncIterator]();
+  const pull = async (): Promise<{ result: R } | undefined> => {
+    const item = await items.next();
+    return item.done === true ? undefined : { result: await work(item.value) };
+  };
+  let coming = pull();
+  try {
+    for (let item = await coming; item !== undefined; item = await coming) {
+      coming = pull();
+      // It is awaited later than it may fail.
+      coming.catch(() => {});
+      yield item.result;
+    }
+  } finally {
+    // It ends once what was asked of it has come.
+    items.return?.().catch(() => {});
+  }
+}

@@ -1,4 +1,5 @@
-// Takes as many bytes as are wanted from a stream that comes in chunks of any size, and copies only what lies across two of them.
+// Takes as many bytes as are wanted from a stream that comes in chunks of any size, and copies only what lies across two of them. A chunk
+// of the source has to stay only until the next one is asked for; so has what is given here, until fill() or takeSome() is called again.
 
 export class ByteReader {
   readonly #items: AsyncIterator<Buffer>;
@@ -18,6 +19,7 @@ export class ByteReader {
   /** Waits until so many bytes are there; false when the stream ends before. */
   async fill(count: number): Promise<boolean> {
     while (this.#held < count && !this.#ended) {
+      if (this.#held > 0) this.#chunks = [Buffer.concat(this.#chunks)];
       const next = await this.#items.next();
       if (next.done === true) this.#ended = true;
       else if (next.value.length > 0) {
@@ -28,7 +30,7 @@ export class ByteReader {
     return this.#held >= count;
   }
 
-  /** The next bytes, which stay. At most `held`. */
+  /** The next bytes, which are still the next ones then. At most `held`. */
   peek(count: number): Buffer {
     const [first] = this.#chunks;
     if (first !== undefined && first.length >= count) return first.subarray(0, count);

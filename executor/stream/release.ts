@@ -8,6 +8,13 @@ export function release(chunk: Buffer): void {
   if (memory instanceof ArrayBuffer && chunk.length >= Buffer.poolSize / 2 && !memory.detached) memory.transfer(0);
 }
 
+/** A copy that is alone in its memory. */
+export function own(chunk: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(chunk.length);
+  chunk.copy(copy);
+  return copy;
+}
+
 /** The stream for a reader that keeps nothing of a chunk: each is empty as soon as the next one is asked for. */
 export async function* lent(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
   for await (const chunk of source) {

@@ -2,6 +2,7 @@
 // follows. A small frame comes whole, so that several can be opened at once; of any other its chunks come one by one.
 import { RunError } from '../errors.ts';
 import type { ByteReader } from './reader.ts';
+import { release } from './release.ts';
 
 const frameMagic = 0xfd2fb528;
 /** 16 magic numbers, the last digit is free. */
@@ -18,7 +19,7 @@ export const wholeFrameBytes = 8_388_608;
 export type Frame =
   /** Exactly one frame, and its size when opened. */
   | { bytes: Buffer; size: number }
-  /** One frame in pieces; to be read to its end before the next frame is asked for. */
+  /** One frame in pieces, each there until the next is asked for; to be read to its end before the next frame is. */
   | { pieces: AsyncGenerator<Buffer, void, void> };
 
 interface Header {
@@ -53,7 +54,7 @@ function readHeader(bytes: Buffer): Header {
   return { length, size: bytes.readUIntLE(sizeAt, sizeBytes) + (sizeBytes === 2 ? 256 : 0), hasChecksum };
 }
 
-/** Pieces of the frame that the reader stands at: its header, each block, its checksum. */
+/** Pieces of the frame that the reader stands at: its header, each block, its checksum. Each is there until the next is asked for. */
 async function* walk(reader: ByteReader, header: Header): AsyncGenerator<Buffer, void, void> {
   yield reader.take(header.length);
   for (let last = false; !last; ) {
@@ -73,10 +74,25 @@ async function* walk(reader: ByteReader, header: Header): AsyncGenerator<Buffer,
   yield reader.take(checksumBytes);
 }
 
-async function whole(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const piece of pieces) parts.push(piece);
-  return Buffer.concat(parts);
+/**
+ * A frame as one buffer that is alone in its memory.
+ * @param room bytes that it may well have
+ */
+async function whole(pieces: AsyncIterable<Buffer>, room: number): Promise<Buffer> {
+  let bytes = Buffer.allocUnsafeSlow(room);
+  let at = 0;
+  const move = (to: number): void => {
+    const before = bytes;
+    bytes = Buffer.allocUnsafeSlow(to);
+    before.copy(bytes, 0, 0, at);
+    release(before);
+  };
+  for await (const piece of pieces) {
+    if (at + piece.length > bytes.length) move(2 * (at + piece.length));
+    at += piece.copy(bytes, at);
+  }
+  if (2 * at < bytes.length) move(at);
+  return bytes.subarray(0, at);
 }
 
 async function skip(reader: ByteReader): Promise<void> {
@@ -107,7 +123,7 @@ export async function* zstdFrames(reader: ByteReader): AsyncGenerator<Frame, voi
     const header = readHeader(reader.peek(Math.min(reader.held, longestHeader)));
     const pieces = walk(reader, header);
     if (header.size !== undefined && header.size <= wholeFrameBytes)
-      yield { bytes: await whole(pieces), size: header.size };
+      yield { bytes: await whole(pieces, Math.ceil(header.size / 3) + longestHeader), size: header.size };
     else yield { pieces };
   }
   if (seen === 0) throw refuse('it is empty, which no compressed snapshot is');
