@@ -14,6 +14,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/e2e/**'],
+          // Half of the time went into importing the same modules for each file again. Who mocks one resets the modules first.
+          isolate: false,
           testTimeout: 20 * second,
           hookTimeout: 20 * second,
         },

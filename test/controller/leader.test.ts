@@ -1,12 +1,15 @@
 // Leader election against a Lease in memory: taking, waiting by the own clock, stepping down, giving back.
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Kube } from '../../controller/kube.ts';
 import { lead } from '../../controller/leader.ts';
 import type { Lease } from '../../controller/objects.ts';
 import { ApiError } from '../../controller/transport.ts';
 import { randomOf } from '../crds/seeded.ts';
 
+// Files share their modules: one that was imported before knows nothing of the mock, and none after shall know of it.
+vi.hoisted(() => vi.resetModules());
+afterAll(() => void vi.resetModules());
 // Its sleep is made of the timer that the tests turn forward.
 vi.mock('node:timers/promises', () => ({
   setTimeout: (wait: number, value: unknown, options: { signal: AbortSignal }) =>
