@@ -36,6 +36,8 @@ export interface Scene {
   /** Changes of the objects that were seen. */
   changes(): number;
   used: Used;
+  /** Of the API server. */
+  server: Used;
   stop(): Promise<void>;
 }
 
@@ -54,10 +56,10 @@ export async function startScene(kind: Kind, limits: Limits, log: (line: string)
   const folder = await mkdtemp(path.join(tmpdir(), 'dbbackup-scale-'));
   const cluster = await startCluster({ name, node: false, log, env: { ...process.env, DBBACKUP_KUBECONFIG: '' } });
   // Nothing but the controller under measurement works on the objects.
-  const manager = (await recordedPrograms(rigDirectory(name))).filter(
-    ({ program }) => program === 'kube-controller-manager',
-  );
-  await killAll(manager);
+  const programs = await recordedPrograms(rigDirectory(name));
+  await killAll(programs.filter(({ program }) => program === 'kube-controller-manager'));
+  const server = programs.find(({ program }) => program === 'kube-apiserver');
+  if (server === undefined) throw new Error('bench scale: the API server is not among the programs of the rig');
   const direct = world(cluster.kubeconfig);
   await installCrd(direct);
   for (let index = 0; index < namespaces; index++) await createNamespace(direct, `team-${index}`);
@@ -86,6 +88,7 @@ export async function startScene(kind: Kind, limits: Limits, log: (line: string)
     launched,
     changes: () => changes,
     used: usedBy(controller.pid),
+    server: usedBy(server.pid),
     fill: (count, window) => fill(transport, kind, count, window),
     settled: () =>
       waitFor(

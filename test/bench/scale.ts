@@ -18,10 +18,13 @@ interface Figures {
   /** From the window to the last launch. */
   seconds: number[];
   cpuSeconds: number[];
+  /** Of the API server, with all who watch it. */
+  serverCpuSeconds: number[];
   memoryMiB: number;
+  serverMemoryMiB: number;
 }
 
-const none = (): Figures => ({ seconds: [], cpuSeconds: [], memoryMiB: 0 });
+const none = (): Figures => ({ seconds: [], cpuSeconds: [], memoryMiB: 0, serverCpuSeconds: [], serverMemoryMiB: 0 });
 
 /** All of it takes an hour; each part has a name of its own. */
 export async function scale(options: BenchOptions): Promise<Row[]> {
@@ -49,9 +52,11 @@ async function launches(name: string, objects: number, limits: Limits, options: 
       await launch(kind, objects, limits, figures, options);
     }
   const side = (values: number[], { memoryMiB }: Figures): Side => ({ values, memoryMiB });
+  const server = (of: Figures): Side => ({ values: of.serverCpuSeconds, memoryMiB: of.serverMemoryMiB });
   return [
     row(`scale-${name}`, 's', 'less', side(ours.seconds, ours), side(theirs.seconds, theirs)),
     row(`scale-${name}-cpu`, 'CPU s', 'less', side(ours.cpuSeconds, ours), side(theirs.cpuSeconds, theirs)),
+    row(`scale-${name}-cpu-of-api-server`, 'CPU s', 'less', server(ours), server(theirs)),
   ];
 }
 
@@ -74,10 +79,13 @@ async function launch(
     log(`ready, ${(left / 1000).toFixed(0)} s to the window`);
     await sleep(left);
     const before = await scene.used.cpuSeconds();
+    const serverBefore = await scene.server.cpuSeconds();
     const last = await allLaunched(scene, objects, log);
     figures.seconds.push((last - window.getTime()) / 1000);
     figures.cpuSeconds.push((await scene.used.cpuSeconds()) - before);
+    figures.serverCpuSeconds.push((await scene.server.cpuSeconds()) - serverBefore);
     figures.memoryMiB = Math.max(figures.memoryMiB, await scene.used.memoryMiB());
+    figures.serverMemoryMiB = Math.max(figures.serverMemoryMiB, await scene.server.memoryMiB());
     log(
       `${objects} launched after ${figures.seconds.at(-1)?.toFixed(1)} s, ${figures.cpuSeconds.at(-1)?.toFixed(1)} CPU s`,
     );
