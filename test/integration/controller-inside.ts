@@ -64,7 +64,12 @@ export async function startInside(kubeconfig: string, namespace: string, setting
         void events.record(backup, happening);
       const none = (): void => undefined;
       return await reconcile(
-        { caches, seats, kube, settings, staleness, now, launchesWait: () => false, finished: none, tell, forget: none },
+        {
+          ...{ caches, seats, kube, settings, staleness, now, launchesWait: () => false },
+          finished: none,
+          tell,
+          forget: none,
+        },
         key,
       );
     } finally {
