@@ -168,9 +168,10 @@ describe('a living object', () => {
   }, 900_000);
 
   it('is written no more, whether it is looked at again or by a controller that starts anew', async () => {
+    // What was refused because a cache was behind has changed nothing here either.
     const quiet = () =>
       proxy.writes
-        .filter(({ path }) => path.includes('/namespaces/lane-'))
+        .filter(({ path, status }) => path.includes('/namespaces/lane-') && status !== 409)
         .map(({ method, path, status, body }) => `${method} ${path} ${status} ${body}`);
     await lookedAtAll('rested');
     proxy.writes = [];
