@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { jobEnd } from '../../controller/objects.ts';
 import { annotations } from '../../crds/rules/names.ts';
-import { database } from '../stage/manifests.ts';
+import { database, store } from '../stage/manifests.ts';
 import { getBackup, getJob, killContainer, podsOf, runEnd, runningPod, trigger } from '../stage/runs.ts';
-import { backupOf, createTeam, type Team } from '../stage/team.ts';
+import { backupOf, createTeam, storageOf, type Team } from '../stage/team.ts';
 import { waitFor } from '../wait.ts';
 import { faultyImage, loadFaultyImage } from './faulty-image.ts';
+import { pacedStorage, startPacedStore } from './paced-store.ts';
 import { e2eWorld, type World } from './world.ts';
 
 const namespace = 'e2e-failures';
@@ -16,9 +17,10 @@ let team: Team;
 let survivors: string[];
 
 const recipients = ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p'];
-/** A level that takes its time: half a minute for the dump, in which it can be killed. */
-const slow = { compression: { algorithm: 'zstd', level: 12 }, encryption: { age: { recipients } } };
-const quick = { compression: { algorithm: 'none' } };
+/** Stored through the paced door: about a minute, however fast the machine is, in which it can be killed. */
+const slow = { encryption: { age: { recipients } }, storage: pacedStorage(namespace) };
+/** The same bucket by its own door. */
+const quick = { compression: { algorithm: 'none' }, storage: storageOf(namespace, store.host) };
 const once = { job: { backoffLimit: 0 } };
 
 const spec = (overrides: object): object => ({ ...slow, ...once, retention: { keepLast: 2 }, ...overrides });
@@ -64,6 +66,7 @@ async function expectNextRunIsGood(name: string, token: string): Promise<void> {
 beforeAll(async () => {
   at = await e2eWorld();
   team = await createTeam(at.kubectl, namespace, at.images);
+  await startPacedStore(at, namespace);
   // 100 MB of random bytes, twice as many in the dump.
   await team.sql(`
     create extension pgcrypto;

@@ -24,7 +24,7 @@ export const secret = (namespace: string, name: string, stringData: Record<strin
   stringData,
 });
 
-function service(namespace: string, name: string, port: number): object {
+export function service(namespace: string, name: string, port: number): object {
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -33,7 +33,7 @@ function service(namespace: string, name: string, port: number): object {
   };
 }
 
-function deployment(namespace: string, name: string, container: object, volumes: object[]): object {
+export function deployment(namespace: string, name: string, container: object, volumes: object[]): object {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',

@@ -73,6 +73,20 @@ export async function createTeam(kubectl: Kubectl, namespace: string, images: Te
   };
 }
 
+/** The team's bucket behind a Service of its namespace. */
+export function storageOf(namespace: string, host: string): object {
+  return {
+    s3: {
+      bucket: store.bucket,
+      region: store.region,
+      endpoint: `http://${host}.${namespace}.svc:${store.port}`,
+      insecure: true,
+      forcePathStyle: true,
+      auth: { secretRef: { name: 's3-credentials' } },
+    },
+  };
+}
+
 /** A backup of the team's database into its store; members of overrides replace those of the spec. */
 export function backupOf(namespace: string, name: string, image: string, overrides: object = {}): object {
   return {
@@ -87,16 +101,7 @@ export function backupOf(namespace: string, name: string, image: string, overrid
         name: database.name,
         auth: { secretRef: { name: database.host } },
       },
-      storage: {
-        s3: {
-          bucket: store.bucket,
-          region: store.region,
-          endpoint: `http://${store.host}.${namespace}.svc:${store.port}`,
-          insecure: true,
-          forcePathStyle: true,
-          auth: { secretRef: { name: 's3-credentials' } },
-        },
-      },
+      storage: storageOf(namespace, store.host),
       encryption: { none: {} },
       retention: { keepLast: 3 },
       ...overrides,
