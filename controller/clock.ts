@@ -24,7 +24,7 @@ export class Clock {
   }
 
   /** A request was begun at a steady time, and its answer carries the API server's time in whole seconds. */
-  heard(date: string | null, askedAt: number): void {
+  heard(date: string | undefined, askedAt: number): void {
     const theirs = Date.parse(date ?? '');
     if (Number.isNaN(theirs)) return;
     // They read their clock somewhere between our two readings, and cut it to the second.

@@ -6,9 +6,9 @@ import { ApiError } from './transport.ts';
 
 /** What writes them; both throw ApiError. */
 export interface EventSink {
-  createEvent(namespace: string, event: object): Promise<void>;
+  createEvent(namespace: string, event: object): Promise<unknown>;
   /** A merge patch. */
-  patchEvent(namespace: string, name: string, patch: object): Promise<void>;
+  patchEvent(namespace: string, name: string, patch: object): Promise<unknown>;
 }
 
 /** What an event is about. */

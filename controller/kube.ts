@@ -1,7 +1,7 @@
 // The calls to Kubernetes that the controller needs, as an interface that tests can stand in for, and the adapter that makes them.
 import { group, labels, plural, version } from '../crds/rules/names.ts';
 import type { Backup, Job, KubeEvent, Lease, Meta, Pod } from './objects.ts';
-import { ApiError, type Transport } from './transport.ts';
+import { ApiError, type ApiRequest, type Transport } from './transport.ts';
 
 /** Kinds that are watched, with the path of their lists in all namespaces. */
 export interface WatchedKind {
@@ -13,6 +13,9 @@ export interface WatchedKind {
 /** Of one Job or pod: they are few, and the newest of any page says what is wrong. */
 const mostEvents = 100;
 
+/** Errors come as they are. */
+const metadataOnly = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
+
 export const managedBy = 'dbbackup';
 const ours = `${labels.managedBy}=${managedBy}`;
 
@@ -23,7 +26,7 @@ export const watched: Record<WatchedKind['name'], WatchedKind> = {
   leases: { name: 'leases', path: '/apis/coordination.k8s.io/v1/leases', labelSelector: ours },
 };
 
-/** Undefined answers mean "not found"; every other failure throws ApiError, 409 included. */
+/** Undefined answers mean "not found"; every other failure throws ApiError, 409 included. What a write answers is nobody's business: watches tell. */
 export interface Kube {
   kubeSystemUid(): Promise<string>;
   getBackup(namespace: string, name: string): Promise<Backup | undefined>;
@@ -31,10 +34,10 @@ export interface Kube {
    * Writes status under the object's resourceVersion.
    * @param claims it is part of a launch, and goes before other status writes
    */
-  putBackupStatus(backup: Backup, claims?: boolean): Promise<Backup>;
+  putBackupStatus(backup: Backup, claims?: boolean): Promise<unknown>;
   getJob(namespace: string, name: string): Promise<Job | undefined>;
-  createJob(namespace: string, job: object): Promise<Job>;
-  patchJob(namespace: string, name: string, patch: object): Promise<Job>;
+  createJob(namespace: string, job: object): Promise<unknown>;
+  patchJob(namespace: string, name: string, patch: object): Promise<unknown>;
   /** Deletes that very Job, its pods after it. A Job that is gone already is success. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
   /** Jobs that carry a backup's name; whose they are is the caller's question. */
@@ -42,10 +45,10 @@ export interface Kube {
   podsOfJob(namespace: string, jobUid: string): Promise<Pod[]>;
   getServiceAccount(namespace: string, name: string): Promise<{ metadata: Meta } | undefined>;
   getLease(namespace: string, name: string): Promise<Lease | undefined>;
-  createLease(namespace: string, lease: object): Promise<Lease>;
-  putLease(lease: Lease): Promise<Lease>;
-  createEvent(namespace: string, event: object): Promise<void>;
-  patchEvent(namespace: string, name: string, patch: object): Promise<void>;
+  createLease(namespace: string, lease: object): Promise<unknown>;
+  putLease(lease: Lease): Promise<unknown>;
+  createEvent(namespace: string, event: object): Promise<unknown>;
+  patchEvent(namespace: string, name: string, patch: object): Promise<unknown>;
   /** Events about one object, of the core API. */
   eventsAbout(namespace: string, uid: string): Promise<KubeEvent[]>;
 }
@@ -63,22 +66,25 @@ export function kubeOf(transport: Transport): Kube {
       throw error;
     }
   };
+  // The server reads what we write once, not a second time for fields that it does not know, and answers with metadata alone.
+  const write = (request: ApiRequest): Promise<unknown> =>
+    transport.call({ ...request, query: { fieldValidation: 'Ignore' }, accept: metadataOnly });
   return {
     kubeSystemUid: async () =>
       (await transport.call<{ metadata: { uid: string } }>({ method: 'GET', path: '/api/v1/namespaces/kube-system' }))
         .metadata.uid,
     getBackup: (namespace, name) => find(`${backups(namespace)}/${name}`),
     putBackupStatus: (body, claims) =>
-      transport.call({
+      write({
         method: 'PUT',
         path: `${backups(body.metadata.namespace)}/${body.metadata.name}/status`,
         body,
         lane: claims === true ? 'claim' : 'status',
       }),
     getJob: (namespace, name) => find(`${jobs(namespace)}/${name}`),
-    createJob: (namespace, body) => transport.call({ method: 'POST', path: jobs(namespace), body, lane: 'create' }),
+    createJob: (namespace, body) => write({ method: 'POST', path: jobs(namespace), body, lane: 'create' }),
     patchJob: (namespace, name, body) =>
-      transport.call({ method: 'PATCH', path: `${jobs(namespace)}/${name}`, body, lane: 'start' }),
+      write({ method: 'PATCH', path: `${jobs(namespace)}/${name}`, body, lane: 'start' }),
     deleteJob: async (namespace, name, uid) => {
       const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: { uid } };
       try {
@@ -100,20 +106,16 @@ export function kubeOf(transport: Transport): Kube {
     },
     getServiceAccount: (namespace, name) => find(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}`),
     getLease: (namespace, name) => find(`${leases(namespace)}/${name}`),
-    createLease: (namespace, body) => transport.call({ method: 'POST', path: leases(namespace), body, lane: 'lock' }),
+    createLease: (namespace, body) => write({ method: 'POST', path: leases(namespace), body, lane: 'lock' }),
     putLease: (body) =>
-      transport.call({
+      write({
         method: 'PUT',
         path: `${leases(body.metadata.namespace)}/${body.metadata.name}`,
         body,
         lane: 'lock',
       }),
-    createEvent: async (namespace, body) => {
-      await transport.call({ method: 'POST', path: events(namespace), body });
-    },
-    patchEvent: async (namespace, name, body) => {
-      await transport.call({ method: 'PATCH', path: `${events(namespace)}/${name}`, body });
-    },
+    createEvent: (namespace, body) => write({ method: 'POST', path: events(namespace), body }),
+    patchEvent: (namespace, name, body) => write({ method: 'PATCH', path: `${events(namespace)}/${name}`, body }),
     eventsAbout: async (namespace, uid) => {
       const query = { fieldSelector: `involvedObject.uid=${uid}`, limit: String(mostEvents) };
       const path = `/api/v1/namespaces/${namespace}/events`;

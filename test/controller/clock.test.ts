@@ -56,7 +56,7 @@ describe('the time', () => {
   test('is not taken from an answer without a time', () => {
     const { source, state } = machine(24 * hour);
     const clock = new Clock(5 * minute, source);
-    for (const date of [null, '', 'yesterday']) clock.heard(date, state.steady);
+    for (const date of [undefined, '', 'yesterday']) clock.heard(date, state.steady);
     expect(clock.ahead).toBe(0);
   });
 

@@ -13,6 +13,7 @@ let server: Server;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 /** The connection of each request. */
 let sockets: Socket[];
+let config: KubeConfig;
 let limiter: Limiter;
 let transport: Transport;
 const get = { method: 'GET', path: '/thing' } as const;
@@ -25,7 +26,7 @@ beforeEach(async () => {
     answer(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const config = new KubeConfig();
+  config = new KubeConfig();
   config.loadFromOptions({
     clusters: [
       { name: 'c', server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, skipTLSVerify: true },
@@ -97,6 +98,17 @@ describe('connections', () => {
     answer = (_request, response) => void response.writeHead(401).end('{}');
     await expect(transport.call(get)).rejects.toMatchObject({ status: 401 });
     expect(await keeps()).toBe(false);
+  });
+
+  test('need one proof of who calls for many calls, and a new one after a 401', async () => {
+    const proofs = vi.spyOn(config, 'applySecurityAuthentication');
+    for (let count = 0; count < 5; count++) await transport.call(get);
+    expect(proofs).toHaveBeenCalledTimes(1);
+    answer = (_request, response) => void response.writeHead(401).end('{}');
+    await expect(transport.call(get)).rejects.toMatchObject({ status: 401 });
+    answer = well;
+    await transport.call(get);
+    expect(proofs).toHaveBeenCalledTimes(2);
   });
 
   test('outlive an error of the server', async () => {
