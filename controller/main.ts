@@ -80,7 +80,8 @@ const world: Omit<World, 'settings'> = {
   seats,
   kube,
   staleness: new Staleness(),
-  launchesWait: () => limiter.writes.launchesWait,
+  // For our own limits, or for an API server that answers slowly.
+  launchesWait: () => limiter.writes.launchesWait || queue.depth >= options.workers,
   now: () => new Date(clock.now()),
   finished: (backup, run) => metrics.runFinished(backup, run),
   tell: (backup, happening) => void events.record(backup, happening),

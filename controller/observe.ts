@@ -24,7 +24,7 @@ const byTurn = (a: Job, b: Job): number => Number(isRestore(b)) - Number(isResto
 
 /**
  * What is known of one backup; undefined when it is gone or going.
- * @param launchesWait the client's limits hold up launches of others
+ * @param launchesWait launches of others are held up, by the client's limits or by an API server that is slow
  */
 export async function observe(
   caches: Caches,

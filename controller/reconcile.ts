@@ -20,7 +20,7 @@ export interface World extends Means {
   staleness: Staleness;
   /** Told of each outcome once, after it stands in status. */
   finished: (backup: Backup, run: FinishedRun) => void;
-  /** Whether the client's limits hold up launches. */
+  /** Whether launches are held up, by the client's limits or by an API server that is slow. */
   launchesWait: () => boolean;
   /** For people, after what it tells stands in status. */
   tell: (backup: Backup, happening: Happening) => void;
