@@ -4,7 +4,8 @@ import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, RunError } from './errors.ts';
 
-const pollMilliseconds = 100;
+/** The other side opens it within moments of being told to begin. */
+const pollMilliseconds = 25;
 
 /** The reader has gone: how it ended stands in its exit file, if it had the time. */
 export class ReaderGone extends Error {
@@ -65,25 +66,36 @@ function writeOne(socket: Socket, chunk: Buffer, signal: AbortSignal): Promise<v
  * @param begin called once, before the first byte is written
  */
 export async function feed(source: AsyncIterable<Buffer>, options: FeedOptions, begin: () => void): Promise<void> {
-  const file = await openFifo(options);
-  let socket: Socket;
+  const chunks = source[Symbol.asyncIterator]();
+  // To open the store's object takes about as long as the other side takes to open the FIFO.
+  let coming = chunks.next();
+  // It is awaited later than it may fail.
+  coming.catch(() => {});
+  let socket: Socket | undefined;
   try {
-    socket = new Socket({ fd: file, readable: false, writable: true });
+    socket = socketOn(await openFifo(options));
+    for (let chunk = await coming; chunk.done !== true; chunk = await coming) {
+      options.signal.throwIfAborted();
+      begin();
+      begin = () => {};
+      await writeOne(socket, chunk.value, options.signal);
+      coming = chunks.next();
+    }
+  } finally {
+    socket?.destroy();
+    // A chunk that is still to come is not waited for.
+    chunks.return?.().catch(() => {});
+  }
+}
+
+function socketOn(file: number): Socket {
+  try {
+    const socket = new Socket({ fd: file, readable: false, writable: true });
+    // What goes wrong comes out of the write that it befell.
+    socket.on('error', () => {});
+    return socket;
   } catch (error) {
     closeSync(file);
     throw error;
-  }
-  // What goes wrong comes out of the write that it befell.
-  socket.on('error', () => {});
-  let begun = false;
-  try {
-    for await (const chunk of source) {
-      options.signal.throwIfAborted();
-      if (!begun) begin();
-      begun = true;
-      await writeOne(socket, chunk, options.signal);
-    }
-  } finally {
-    socket.destroy();
   }
 }

@@ -7,6 +7,8 @@ import { type DumpExit, readExit, readIfThere, runFile, waitForExit, writeRunFil
 import type { Run } from './run.ts';
 
 const pollMilliseconds = 200;
+/** For what is over in a moment as a rule. */
+const soonMilliseconds = 50;
 /** It counts every two seconds; one that stands still for so long is gone. */
 const deadMilliseconds = 60_000;
 
@@ -39,7 +41,7 @@ export async function readTarget(run: Run): Promise<TargetFacts> {
         'RestoreFailed',
         `wait for the restore container: it told nothing within ${firstByteSeconds} s`,
       );
-    await pause(pollMilliseconds);
+    await pause(soonMilliseconds);
   }
 }
 
@@ -53,7 +55,11 @@ export function writeComplete(run: Run): Promise<void> {
 }
 
 /** Its end, for which it may take as long as it lives: indexes are made after the last byte. */
-export async function waitForEnd(run: Run): Promise<DumpExit> {
+export function waitForEnd(run: Run): Promise<DumpExit> {
+  return watchForEnd(run, soonMilliseconds);
+}
+
+async function watchForEnd(run: Run, everyMilliseconds = pollMilliseconds): Promise<DumpExit> {
   let last: string | undefined;
   let since = performance.now();
   for (;;) {
@@ -64,7 +70,7 @@ export async function waitForEnd(run: Run): Promise<DumpExit> {
     if (beat !== last) [last, since] = [beat, performance.now()];
     if (performance.now() - since > deadMilliseconds)
       throw new RunError('RestoreFailed', 'wait for the restore: its container gives no sign of life; it was killed');
-    await pause(pollMilliseconds);
+    await pause(everyMilliseconds);
   }
 }
 
@@ -80,7 +86,7 @@ export function readEnd(run: Run): Promise<DumpExit> {
 export function watchTarget(run: Run, gone: AbortController): () => void {
   const stop = new AbortController();
   const either = AbortSignal.any([run.signal, stop.signal]);
-  waitForEnd({ ...run, signal: either }).catch((error: unknown) => {
+  watchForEnd({ ...run, signal: either }).catch((error: unknown) => {
     if (!either.aborted) gone.abort(error);
   });
   return () => stop.abort(new RunError('Canceled', 'watch no longer'));
