@@ -19,6 +19,14 @@ import { engines } from '../../crds/rules/engines/table.ts';
 
 const program = fileURLToPath(new URL('../../executor/main.ts', import.meta.url));
 
+/** What the image gives Node before the program. */
+async function imageFlags(): Promise<string[]> {
+  const containerfile = await readFile(new URL('../../executor/Containerfile', import.meta.url), 'utf8');
+  const [, ...rest] = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(containerfile)?.[1] ?? '[]') as string[];
+  return rest.slice(0, -1);
+}
+const flags = await imageFlags();
+
 export interface Database {
   host: string;
   port: number;
@@ -124,7 +132,7 @@ export class Pod {
   executor(command: string, env: NodeJS.ProcessEnv = {}, main = program): Container {
     const variables = encodeTask(this.#task, { lockEpoch: '', lastSize: '' });
     const task = variables.find(({ name }) => name === 'DBBACKUP_TASK')?.value?.replaceAll('$$', '$') ?? '';
-    const container = start(process.execPath, [main, command], {
+    const container = start(process.execPath, [...flags, main, command], {
       PATH: process.env['PATH'],
       DBBACKUP_ROOT: this.root,
       DBBACKUP_STORE_MAY_BE_LOCAL: '1',
