@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from '../../build.ts';
-import { restoreLatest, startRestore, withIdentity } from '../executor/restore-pod.ts';
+import { prepareRestore, restoreLatest, startPrepared, withIdentity } from '../executor/restore-pod.ts';
 import { run } from '../rig/command.ts';
 import { ourBackup } from './backup.ts';
 import { podOf, type Stage, startStage } from './dump-stage.ts';
@@ -18,18 +18,19 @@ async function emptyTarget({ postgres, env }: Stage): Promise<void> {
     await run([join(postgres.bin, 'psql'), '-Xq', '-d', 'postgres', '-c', `${verb} ${target}`], { env });
 }
 
-/** From the start of the pod's two containers to their end. */
+/** From the start of the pod's two containers to their end, as of a backup. */
 async function ourRestore(stage: Stage, program: string, verifyFirst: boolean): Promise<Measured> {
   await emptyTarget(stage);
   const pod = await podOf(stage, target);
   try {
     const identity = await readFile(stage.identityFile, 'utf8');
     const order = await withIdentity(pod, { ...restoreLatest, verifyFirst }, identity);
+    await prepareRestore(pod, program);
     const pids: number[] = [];
     return await timed(
       () => pids,
       async () => {
-        const { executor, done } = await startRestore(pod, stage.postgres, order, program);
+        const { executor, done } = await startPrepared(pod, stage.postgres, order, program);
         pids.push(executor.child.pid ?? 0);
         const { report, output } = await done;
         if (report?.run.outcome !== 'Succeeded') throw new Error(`the restore failed: ${output}`);

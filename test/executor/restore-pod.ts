@@ -61,11 +61,14 @@ export interface Login extends Pick<Database, 'user' | 'password' | 'bin'> {
   tools?: string;
 }
 
-/** Starts both containers of a restore into a database. Prepare has to have gone well. */
 /** @param main the executor as it was built, in place of its source */
-export async function startRestore(pod: Pod, login: Login, order: RestoreOrder, main?: string): Promise<Restoring> {
+export async function prepareRestore(pod: Pod, main?: string): Promise<void> {
   const prepare = pod.executor('prepare-restore', {}, main);
   if ((await prepare.ended) !== 0) throw new Error(`prepare-restore failed: ${prepare.output()}`);
+}
+
+/** Starts both containers of a restore into a database. Prepare has to have gone well. */
+export async function startPrepared(pod: Pod, login: Login, order: RestoreOrder, main?: string): Promise<Restoring> {
   const restore = await pod.restore(login, login.args, login.tools);
   const executor = pod.executor('restore', orderVariable(order), main);
   const done = (async () => {
@@ -73,6 +76,11 @@ export async function startRestore(pod: Pod, login: Login, order: RestoreOrder, 
     return conclude(pod, executor);
   })();
   return { pod, restore, executor, done };
+}
+
+export async function startRestore(pod: Pod, login: Login, order: RestoreOrder): Promise<Restoring> {
+  await prepareRestore(pod);
+  return startPrepared(pod, login, order);
 }
 
 /** A whole restore of a place's snapshots into a database of the same server. */
