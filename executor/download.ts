@@ -4,10 +4,13 @@ import type { Reason } from '../crds/rules/reasons.ts';
 import { RunError } from './errors.ts';
 import { untilAborted } from './storage/parts.ts';
 import type { Storage } from './storage/storage.ts';
+import { releaseWhole } from './stream/release.ts';
 
 /** Four ranges on their way and one in use: 40 MiB of memory. */
 export const rangeBytes = 8_388_608;
 const rangesAtOnce = 4;
+/** The first range is small: the tool waits for it, and all that are on their way share the line. */
+export const firstRangeBytes = 1_048_576;
 /** Breaks one after the other without a byte between them, and of one range in all. */
 const mostBreaks = 6;
 const mostBreaksOfRange = 30;
@@ -46,6 +49,7 @@ async function readOnce(
     for await (const chunk of untilAborted(storage.get(key, start + at, buffer.length - at), attempt.signal)) {
       clearTimeout(timer);
       filled += chunk.copy(buffer, filled);
+      releaseWhole(chunk);
       if (filled === buffer.length) break;
       timer = setTimeout(stalled, stallMilliseconds);
     }
@@ -72,8 +76,13 @@ async function giveUp(storage: Storage, { key, size }: Wanted, at: number, broke
   return new RunError('StorageUnreachable', `read "${key}" from byte ${at}: ${detail}`, { cause: broke });
 }
 
-async function readRange(storage: Storage, wanted: Wanted, start: number, signal: AbortSignal): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(rangeBytes, wanted.size - start));
+async function readRange(
+  storage: Storage,
+  wanted: Wanted,
+  { start, end }: { start: number; end: number },
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(end - start);
   let at = 0;
   let inRow = 0;
   for (let breaks = 0; ; breaks += 1) {
@@ -103,8 +112,10 @@ export async function* download(
   let next = 0;
   try {
     while (next < wanted.size || flying.length > 0) {
-      for (; next < wanted.size && flying.length < rangesAtOnce; next += rangeBytes) {
-        const range = readRange(storage, wanted, next, either);
+      while (next < wanted.size && flying.length < rangesAtOnce) {
+        const [start, length] = [next, next === 0 ? firstRangeBytes : rangeBytes];
+        next = Math.min(wanted.size, start + length);
+        const range = readRange(storage, wanted, { start, end: next }, either);
         // It is awaited later than it may fail.
         range.catch(() => {});
         flying.push(range);

@@ -46,7 +46,7 @@ export interface Storage {
   putSmall(key: string, text: string): Promise<void>;
   /** A whole small object; undefined when there is none. Refuses one of more than `limit` bytes. */
   getSmall(key: string, limit: number): Promise<Buffer | undefined>;
-  /** An object from byte `start` on, and no more than `length` bytes of it: one that is shorter ends early. */
+  /** An object from byte `start` on, and no more than `length` bytes of it: one that is shorter ends early. A chunk's memory is the reader's. */
   get(key: string, start?: number, length?: number): AsyncIterable<Buffer>;
   /** The direct children of a prefix that ends with a slash, in any order. */
   list(prefix: string): AsyncIterable<StoredObject>;

@@ -8,6 +8,11 @@ export function release(chunk: Buffer): void {
   if (memory instanceof ArrayBuffer && chunk.length >= Buffer.poolSize / 2 && !memory.detached) memory.transfer(0);
 }
 
+/** The same of a chunk that may be part of others' memory: it is left alone unless it fills it. */
+export function releaseWhole(chunk: Buffer): void {
+  if (chunk.length === chunk.buffer.byteLength) release(chunk);
+}
+
 /** A copy that is alone in its memory. */
 export function own(chunk: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(chunk.length);
