@@ -1,14 +1,17 @@
 // Decrypts what age sealed (format: age-encryption.org/v1). The header is opened by the age package; the payload by node:crypto, which is
 // many times faster. A block is handed on only when its own seal holds: nothing of a changed, cut or reordered file comes out.
-import { createDecipheriv, hkdfSync } from 'node:crypto';
+import { createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { Decrypter } from 'age-encryption';
 import { RunError } from '../errors.ts';
 import { ByteReader } from './reader.ts';
+import { release } from './release.ts';
 
 const plainBytes = 65_536;
 const tagBytes = 16;
 const sealedBytes = plainBytes + tagBytes;
 const nonceBytes = 16;
+/** At most 1 MiB is given at a time. */
+const blocksAtOnce = 16;
 /** Room for some 300 recipients; a file that goes on longer without its end of header is none of age. */
 const longestHeader = 65_536;
 const lastLine = /^--- [^\n]*\n/m;
@@ -61,7 +64,7 @@ async function unwrap(header: Buffer, identities: readonly string[]): Promise<Ui
 }
 
 /** Opens one block. The nonce is the block's number, 11 bytes big-endian, and 1 for the last block. */
-function open(key: Buffer, number: number, last: boolean, sealed: Buffer): Buffer {
+function open(key: KeyObject, number: number, last: boolean, sealed: Buffer): Buffer {
   const nonce = Buffer.alloc(12);
   nonce.writeUIntBE(number, 5, 6);
   nonce[11] = last ? 1 : 0;
@@ -93,10 +96,19 @@ export async function* decrypt(
   try {
     const fileKey = await unwrap(await readHeader(reader), identities);
     if (!(await reader.fill(nonceBytes))) throw refuse('it was cut off after its header');
-    const key = Buffer.from(hkdfSync('sha256', fileKey, reader.take(nonceBytes), 'payload', 32));
+    const key = createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, reader.take(nonceBytes), 'payload', 32)));
     let number = 0;
     // A whole block at the very end may be the last one: it is opened as such only when nothing follows.
-    for (; await reader.fill(sealedBytes + 1); number += 1) yield open(key, number, false, reader.take(sealedBytes));
+    while (await reader.fill(sealedBytes + 1)) {
+      const count = Math.min(blocksAtOnce, Math.floor((reader.held - 1) / sealedBytes));
+      const blocks = Buffer.allocUnsafeSlow(count * plainBytes);
+      for (let at = 0; at < blocks.length; at += plainBytes, number += 1) {
+        const plain = open(key, number, false, reader.take(sealedBytes));
+        plain.copy(blocks, at);
+        release(plain);
+      }
+      yield blocks;
+    }
     if (reader.held < tagBytes) throw refuse('it was cut off near its end');
     const last = open(key, number, true, reader.take(reader.held));
     if (last.length === 0 && number > 0) throw refuse('its last block is empty, which age never writes');

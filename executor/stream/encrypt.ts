@@ -1,6 +1,6 @@
 // Encrypts a stream to what the stock age program opens (format: age-encryption.org/v1). The header comes from the age package; the
 // payload is sealed with node:crypto, which is many times faster.
-import { createCipheriv, hkdfSync } from 'node:crypto';
+import { createCipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { Encrypter } from 'age-encryption';
 import { release } from './release.ts';
 
@@ -13,7 +13,8 @@ const emptyPayloadBytes = nonceBytes + tagBytes;
 interface Opening {
   /** Header and nonce, the beginning of the file. */
   bytes: Buffer;
-  key: Buffer;
+  /** Given as bytes, the key costs as much as the cipher, at each block. */
+  key: KeyObject;
 }
 
 async function open(recipients: readonly string[]): Promise<Opening> {
@@ -31,14 +32,14 @@ async function open(recipients: readonly string[]): Promise<Opening> {
   const file = Buffer.from(await encrypter.encrypt(new Uint8Array()));
   const bytes = file.subarray(0, file.length - emptyPayloadBytes + nonceBytes);
   const nonce = bytes.subarray(bytes.length - nonceBytes);
-  return { bytes, key: Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)) };
+  return { bytes, key: createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32))) };
 }
 
 /**
  * Seals one block into `target`. The nonce is the block's number, 11 bytes big-endian, and 1 for the last block.
  * @returns where the next one begins
  */
-function seal(key: Buffer, number: number, last: boolean, block: Buffer, target: Buffer, at: number): number {
+function seal(key: KeyObject, number: number, last: boolean, block: Buffer, target: Buffer, at: number): number {
   const nonce = Buffer.alloc(12);
   nonce.writeUIntBE(number, 5, 6);
   nonce[11] = last ? 1 : 0;
