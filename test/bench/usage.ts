@@ -1,5 +1,5 @@
 // What a process and all that it starts use of processor and memory, looked at again and again while they run.
-import { readdir, readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { usedBy } from './program.ts';
 
 const lookMilliseconds = 200;
@@ -14,33 +14,38 @@ interface Seen extends Usage {
   name: string;
 }
 
-async function parents(): Promise<Map<number, { parent: number; name: string }>> {
-  const found = new Map<number, { parent: number; name: string }>();
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '');
-    const at = stat.lastIndexOf(')');
-    if (at > 0)
-      found.set(Number(entry), {
-        parent: Number(stat.slice(at + 2).split(' ')[1]),
-        name: stat.slice(stat.indexOf('(') + 1, at),
-      });
+/**
+ * A process and all that it started. Asked of the kernel from the root down, not found among all processes: what the look takes is taken
+ * from what it measures. Our programs start others from their first thread only.
+ */
+function family(root: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${root}/task/${root}/children`, 'utf8').split(' ').map(Number);
+    return [root, ...children.filter((pid) => pid > 0).flatMap(family)];
+  } catch {
+    // It has ended meanwhile.
+    return [];
   }
-  return found;
+}
+
+function nameOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
 }
 
 /** Looks until stopped. Up to 200 ms of a process's end are not seen. */
 export function watchUsage(roots: readonly number[], leftOut: readonly string[] = []): { stop(): Promise<Usage> } {
   const seen = new Map<number, Seen>();
   const look = async (): Promise<void> => {
-    const all = await parents();
-    const within = (pid: number): boolean => roots.includes(pid) || (pid > 1 && within(all.get(pid)?.parent ?? 0));
-    for (const [pid, { name }] of all) {
-      if (!within(pid)) continue;
+    for (const pid of roots.flatMap(family)) {
       const used = usedBy(pid);
-      const now = await Promise.all([used.cpuSeconds(), used.memoryMiB()]).catch(() => undefined);
-      // A process that has just been forked counts as its parent's program until it runs its own.
-      if (now !== undefined) seen.set(pid, { name, cpuSeconds: now[0], memoryMiB: now[1] || 0 });
+      try {
+        const [cpuSeconds, memoryMiB] = [await used.cpuSeconds(), await used.memoryMiB()];
+        // A process that has just been forked counts as its parent's program until it runs its own.
+        seen.set(pid, { name: nameOf(pid), cpuSeconds, memoryMiB: memoryMiB || 0 });
+      } catch {
+        // It has ended meanwhile: what was seen last counts.
+      }
     }
   };
   let [running, looking] = [true, look()];
