@@ -46,6 +46,19 @@ const anywhere: BuildOptions = {
   define: { 'import.meta.url': '__url', 'import.meta.main': 'true' },
 };
 
+/** What becomes of every source. */
+export const release: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  minify: true,
+  // Logs and reasons name error classes.
+  keepNames: true,
+  // import() of a CommonJS package would give its default export only.
+  mainFields: ['module', 'main'],
+  legalComments: 'eof',
+  logLevel: 'warning',
+};
+
 const programs: Program[] = [
   { entry: 'controller/main.ts', output: 'controller.mjs', options: images },
   { entry: 'webhook/main.ts', output: 'webhook.mjs', options: images },
@@ -86,21 +99,13 @@ async function bundleOne({ entry, output, options }: Program, outdir: string, ve
   const extension = output.endsWith('.mjs') ? '.mjs' : '';
   const name = output.slice(0, output.length - extension.length);
   const { metafile } = await bundle({
+    ...release,
     ...options,
     metafile: true,
     entryPoints: { [name]: entry },
     outdir,
     outExtension: { '.js': extension === '' ? '.js' : extension },
     chunkNames: `${name}-[name]-[hash]`,
-    bundle: true,
-    platform: 'node',
-    minify: true,
-    // Logs and reasons name error classes.
-    keepNames: true,
-    // import() of a CommonJS package would give its default export only.
-    mainFields: ['module', 'main'],
-    legalComments: 'eof',
-    logLevel: 'warning',
     define: { ...options.define, 'process.env.DBBACKUP_VERSION': JSON.stringify(version) },
   });
   const packages = await packagesOf(Object.keys(metafile.inputs));

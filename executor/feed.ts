@@ -1,8 +1,9 @@
 // Writes the dump into the FIFO that the restore tool reads. Whatever the other side does or leaves undone, this ends.
 import { closeSync, constants, openSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, RunError } from './errors.ts';
+import { FifoWriter } from './fifo-writer.ts';
+import { untilAborted } from './storage/parts.ts';
 
 /** The other side opens it within moments of being told to begin. */
 const pollMilliseconds = 25;
@@ -49,53 +50,53 @@ async function openFifo({ path, openMilliseconds, signal, ended }: FeedOptions):
   }
 }
 
-function writeOne(socket: Socket, chunk: Buffer, signal: AbortSignal): Promise<void> {
+/** Fails as soon as the signal is aborted, though the write may go on. */
+function writeOne(writer: FifoWriter, chunk: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((done, fail) => {
     const abort = () => fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    socket.write(chunk, (error) => {
+    const settle = (error?: unknown) => {
       signal.removeEventListener('abort', abort);
-      if (error == null) done();
+      if (error === undefined) done();
       else fail(codeOf(error) === 'EPIPE' ? new ReaderGone('it ended before it had read all') : error);
-    });
+    };
+    writer.write(chunk).then(() => settle(), settle);
   });
 }
 
 /**
  * Gives the stream to the reader. An error leaves the FIFO's end to whoever holds it open on the other side.
+ * @param source its chunks are given away: each that is no smaller than Node's pool must be alone in its memory
  * @param begin called once, before the first byte is written
  */
 export async function feed(source: AsyncIterable<Buffer>, options: FeedOptions, begin: () => void): Promise<void> {
-  const chunks = source[Symbol.asyncIterator]();
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  const chunks = untilAborted(source, signal);
   // To open the store's object takes about as long as the other side takes to open the FIFO.
-  let coming = chunks.next();
+  const first = chunks.next();
   // It is awaited later than it may fail.
-  coming.catch(() => {});
-  let socket: Socket | undefined;
+  first.catch(() => {});
   try {
-    socket = socketOn(await openFifo(options));
-    for (let chunk = await coming; chunk.done !== true; chunk = await coming) {
-      options.signal.throwIfAborted();
-      begin();
-      begin = () => {};
-      await writeOne(socket, chunk.value, options.signal);
-      coming = chunks.next();
+    const file = await openFifo(options);
+    const writer = new FifoWriter(file);
+    try {
+      let writing: Promise<void> | undefined;
+      for (let chunk = await first; chunk.done !== true; chunk = await chunks.next()) {
+        if (writing === undefined) begin();
+        // Given before the one before it is written: the reader waits for no chunk that is there.
+        const before = writing;
+        writing = writeOne(writer, chunk.value, signal);
+        writing.catch((error: unknown) => over.abort(error));
+        await before;
+      }
+      await writing;
+    } finally {
+      await writer.close();
+      closeSync(file);
     }
   } finally {
-    socket?.destroy();
     // A chunk that is still to come is not waited for.
-    chunks.return?.().catch(() => {});
-  }
-}
-
-function socketOn(file: number): Socket {
-  try {
-    const socket = new Socket({ fd: file, readable: false, writable: true });
-    // What goes wrong comes out of the write that it befell.
-    socket.on('error', () => {});
-    return socket;
-  } catch (error) {
-    closeSync(file);
-    throw error;
+    over.abort(new RunError('Canceled', 'give no further'));
   }
 }

@@ -1,11 +1,10 @@
 // Digests taken on a thread of their own: SHA-256 of a large chunk takes the main thread tens of milliseconds where the processor has no
 // instructions for it, in which it neither reads nor writes, and a FIFO holds a millisecond's work of the tool behind it.
-import { type Transferable, Worker } from 'node:worker_threads';
 import { ahead } from './ordered.ts';
-import { own } from './release.ts';
+import { type Sent, sendable, Thread } from './thread.ts';
 
-type Asked = { stream: number; chunk: Uint8Array } | { stream: number };
-type Answer = { chunk: Uint8Array } | { sha256: string };
+type Asked = { stream: number; chunk: Sent } | { stream: number };
+type Answer = { chunk: Sent } | { sha256: string };
 
 /** What runs on the thread. It is sent there as text, so it knows nothing of this file. */
 function digestAll(): void {
@@ -17,7 +16,7 @@ function digestAll(): void {
     hashes.set(asked.stream, hash);
     if ('chunk' in asked) {
       hash.update(asked.chunk);
-      parentPort?.postMessage({ chunk: asked.chunk }, [asked.chunk.buffer as ArrayBuffer]);
+      parentPort?.postMessage({ chunk: asked.chunk }, [asked.chunk.buffer]);
     } else parentPort?.postMessage({ sha256: hash.digest('hex') });
   });
 }
@@ -32,37 +31,14 @@ export interface AsideMeasure {
 }
 
 export class DigestThread {
-  readonly #worker = new Worker(`(${digestAll.toString()})()`, { eval: true });
-  /** Answers come in the order of the questions. */
-  readonly #waiting: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }[] = [];
+  readonly #thread = new Thread<Asked, Answer>('digests', digestAll);
   #streams = 0;
-  #ended: unknown;
-
-  constructor() {
-    this.#worker.unref();
-    this.#worker.on('message', (answer: Answer) => this.#waiting.shift()?.resolve(answer));
-    this.#worker.on('error', (error) => this.#fail(error));
-    this.#worker.on('exit', () => this.#fail(new Error('take digests: their thread has ended')));
-  }
-
-  #fail(error: unknown): void {
-    this.#ended ??= error;
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
-  }
-
-  #ask(asked: Asked, memory: Transferable[]): Promise<Answer> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(asked, memory);
-    });
-  }
 
   measure(): AsideMeasure {
     const stream = this.#streams++;
     const digest = async (given: Buffer): Promise<Buffer> => {
-      const chunk = given.length < Buffer.poolSize ? own(given) : given;
-      const answer = await this.#ask({ stream, chunk }, [chunk.buffer as ArrayBuffer]);
+      const chunk = sendable(given);
+      const answer = await this.#thread.ask({ stream, chunk }, [chunk.buffer]);
       if (!('chunk' in answer)) throw new Error('take a digest: no chunk came back');
       const { buffer, byteOffset, byteLength } = answer.chunk;
       return Buffer.from(buffer, byteOffset, byteLength);
@@ -70,7 +46,7 @@ export class DigestThread {
     const measured: AsideMeasure = {
       bytes: 0,
       sha256: async () => {
-        const answer = await this.#ask({ stream }, []);
+        const answer = await this.#thread.ask({ stream });
         if (!('sha256' in answer)) throw new Error('take a digest: none came back');
         return answer.sha256;
       },
@@ -83,7 +59,7 @@ export class DigestThread {
     return measured;
   }
 
-  async close(): Promise<void> {
-    await this.#worker.terminate();
+  close(): Promise<void> {
+    return this.#thread.close();
   }
 }

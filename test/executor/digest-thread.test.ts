@@ -106,6 +106,6 @@ describe('a stream', () => {
 test('who waits for a thread that is gone is told', async () => {
   const meter = thread.measure();
   const waiting = whole(meter.pass(inChunks(randomBytes(1_000), 10)));
-  await Promise.all([expect(waiting).rejects.toThrow('their thread has ended'), thread.close()]);
-  await expect(meter.sha256()).rejects.toThrow('their thread has ended');
+  await Promise.all([expect(waiting).rejects.toThrow('it has ended'), thread.close()]);
+  await expect(meter.sha256()).rejects.toThrow('it has ended');
 });

@@ -1,8 +1,10 @@
 // What goes to the restore tool: nothing of the source is waited for longer than the tool is, and nothing of it is left open.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { constants, readSync } from 'node:fs';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { feed, ReaderGone } from '../../executor/feed.ts';
 import { run } from '../rig/command.ts';
 
@@ -17,7 +19,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** A source that says when it was asked and that it was left. */
-function source(): { chunks: AsyncGenerator<Buffer, void, void>; asked: Promise<void>; left: () => boolean } {
+function source(...given: Buffer[]): {
+  chunks: AsyncGenerator<Buffer, void, void>;
+  asked: Promise<void>;
+  left: () => boolean;
+} {
   let ask = (): void => {};
   const asked = new Promise<void>((resolve) => {
     ask = resolve;
@@ -26,13 +32,26 @@ function source(): { chunks: AsyncGenerator<Buffer, void, void>; asked: Promise<
   async function* chunks(): AsyncGenerator<Buffer, void, void> {
     try {
       ask();
-      yield Buffer.from('one ');
-      yield Buffer.from('two');
+      yield* given;
     } finally {
       left = true;
     }
   }
   return { chunks: chunks(), asked, left: () => left };
+}
+
+/** A source that goes silent behind its chunk. */
+function stalling(chunk: Buffer): { chunks: AsyncGenerator<Buffer, void, void>; left: () => boolean } {
+  let left = false;
+  async function* chunks(): AsyncGenerator<Buffer, void, void> {
+    try {
+      yield chunk;
+      await new Promise(() => {});
+    } finally {
+      left = true;
+    }
+  }
+  return { chunks: chunks(), left: () => left };
 }
 
 const options = (ended: boolean) => ({
@@ -43,7 +62,7 @@ const options = (ended: boolean) => ({
 });
 
 test('the source is asked for its first chunk before the tool has opened the FIFO, and all of it arrives', async () => {
-  const { chunks, asked, left } = source();
+  const { chunks, asked, left } = source(Buffer.from('one '), Buffer.from('two'));
   let begun = 0;
   const feeding = feed(chunks, options(false), () => {
     begun += 1;
@@ -58,7 +77,7 @@ test('the source is asked for its first chunk before the tool has opened the FIF
 });
 
 test('a tool that ends before it reads leaves a source that is closed and a failure that says so', async () => {
-  const { chunks, left } = source();
+  const { chunks, left } = source(Buffer.from('one'));
   await expect(feed(chunks, options(true), () => {})).rejects.toThrow(ReaderGone);
   await expect.poll(left).toBe(true);
 });
@@ -71,4 +90,66 @@ test('what is wrong with the first chunk is told when the tool has opened the FI
   const read = readFile(path);
   await expect(feeding).rejects.toThrow('the store is away');
   expect(await read).toHaveLength(0);
+});
+
+describe('a reader', () => {
+  /** As pg_restore reads, and as nothing that is known reads. */
+  test.each([
+    ['4 KiB at a time', 4096, 3_000_000],
+    ['all at once', 1_048_576, 3_000_000],
+    ['a byte at a time', 1, 100_000],
+  ])('that takes %s gets every byte in its place', async (_name, blockBytes, size) => {
+    const sent = randomBytes(size);
+    async function* chunks() {
+      for (let at = 0; at < size; ) {
+        const chunk = Buffer.from(sent.subarray(at, at + 1 + Math.floor(Math.random() * 400_000)));
+        at += chunk.length;
+        yield chunk;
+      }
+    }
+    const reading = run(['sh', '-c', `dd if=${path} bs=${blockBytes} 2>/dev/null | sha256sum`]);
+    await feed(chunks(), options(false), () => {});
+    expect(await reading).toContain(createHash('sha256').update(sent).digest('hex'));
+  });
+
+  test('that goes away while the source says nothing is told of at once', async () => {
+    const { chunks, left } = stalling(Buffer.alloc(1_000_000));
+    const reading = run(['head', '-c', '10', path]);
+    await expect(feed(chunks, options(false), () => {})).rejects.toThrow('it ended before it had read all');
+    await reading;
+    expect(left()).toBe(false);
+  });
+
+  test('that reads nothing keeps nobody from stopping, and sees the end of what was written', async () => {
+    const stop = new AbortController();
+    const { chunks } = source(Buffer.alloc(1_000_000, 'x'));
+    const reader = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const feeding = feed(chunks, { ...options(false), signal: stop.signal }, () => {});
+      await expect.poll(() => readSync(reader.fd, Buffer.alloc(1), { length: 1 })).toBe(1);
+      stop.abort(new Error('told to stop'));
+      await expect(feeding).rejects.toThrow('told to stop');
+      const rest = Buffer.alloc(1_000_000);
+      let held = 0;
+      for (let count = -1; count !== 0; held += count) count = readSync(reader.fd, rest);
+      expect(held).toBeLessThan(1_000_000);
+    } finally {
+      await reader.close();
+    }
+  });
+});
+
+test('the memory of what was given is not kept', async () => {
+  const given: Buffer[] = [];
+  async function* chunks() {
+    for (let index = 0; index < 3; index += 1) {
+      const chunk = Buffer.allocUnsafeSlow(500_000);
+      given.push(chunk);
+      yield chunk;
+    }
+  }
+  const reading = run(['sh', '-c', `cat ${path} >/dev/null`]);
+  await feed(chunks(), options(false), () => {});
+  await reading;
+  expect(given.map(({ length }) => length)).toEqual([0, 0, 0]);
 });
