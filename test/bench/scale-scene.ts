@@ -1,14 +1,13 @@
 // A control plane of its own with one controller under measurement: ours as it is shipped, or kube-controller-manager with its CronJob
 // controller alone. Jobs are watched from the outside.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
-import { pino } from 'pino';
 import { build } from '../../build.ts';
-import type { Backup, Job, Meta } from '../../controller/objects.ts';
+import type { Meta } from '../../controller/objects.ts';
 import { Transport } from '../../controller/transport.ts';
-import { Reflector } from '../../controller/watch.ts';
+import { annotations } from '../../crds/rules/names.ts';
 import { backupObject, createNamespace, installCrd, world } from '../integration/controller-world.ts';
 import { binary } from '../rig/binaries.ts';
 import { startCluster, stopCluster } from '../rig/cluster/cluster.ts';
@@ -66,21 +65,26 @@ export async function startScene(kind: Kind, limits: Limits, log: (line: string)
   const config = new KubeConfig();
   config.loadFromFile(cluster.kubeconfig);
   const transport = new Transport(config);
-  const silent = pino({ level: 'silent' });
 
   const launched = new Map<string, number>();
-  const jobs = new Reflector<Job>(transport, { name: 'jobs', path: '/apis/batch/v1/jobs' }, silent, (job) => {
-    const owner = job.metadata.ownerReferences?.[0]?.name ?? '';
-    const key = `${job.metadata.namespace}/${owner}`;
-    if (job.spec.suspend !== true && !launched.has(key)) launched.set(key, Date.now());
-  });
+  const watching = new AbortController();
+  await watchMetadata(
+    transport,
+    '/apis/batch/v1/jobs',
+    watching.signal,
+    ({ namespace, ownerReferences, annotations: of }) => {
+      const key = `${namespace}/${ownerReferences?.[0]?.name ?? ''}`;
+      // A Job of a CronJob runs as soon as it is there; ours is let go by the write that says so.
+      const runs = kind === 'CronJob' || of?.[annotations.started] !== undefined;
+      if (runs && !launched.has(key)) launched.set(key, Date.now());
+    },
+  );
   let changes = 0;
-  const where = `${paths[kind]}/${plurals[kind]}`;
-  const objects = new Reflector<Backup>(transport, { name: 'backups', path: where }, silent, () => {
+  const known = new Map<string, boolean>();
+  await watchMetadata(transport, `${paths[kind]}/${plurals[kind]}`, watching.signal, ({ uid, managedFields = [] }) => {
     changes += 1;
+    known.set(uid, kind === 'CronJob' || managedFields.some(({ subresource }) => subresource === 'status'));
   });
-  for (const reflector of [jobs, objects]) void reflector.run();
-  await Promise.all([jobs.synced, objects.synced]);
 
   const argv = kind === 'CronJob' ? await theirs(cluster.kubeconfig, limits) : await ours(folder, limits);
   const controller = await startChild(argv, { env: { ...process.env, KUBECONFIG: cluster.kubeconfig } });
@@ -93,16 +97,11 @@ export async function startScene(kind: Kind, limits: Limits, log: (line: string)
     settled: () =>
       waitFor(
         'every object is seen by its controller',
-        async () => {
-          const all = [...objects.items.values()];
-          return (
-            all.length > 0 && (kind === 'CronJob' || all.every(({ status }) => (status?.observedGeneration ?? 0) > 0))
-          );
-        },
+        async () => known.size > 0 && [...known.values()].every((seen) => seen),
         { seconds: 900, everyMilliseconds: 500 },
       ).then(quiet),
     stop: async () => {
-      for (const reflector of [jobs, objects]) reflector.stop();
+      watching.abort();
       await controller.stop();
       await stopCluster(name, log);
       await rm(folder, { recursive: true, force: true });
@@ -110,17 +109,66 @@ export async function startScene(kind: Kind, limits: Limits, log: (line: string)
   };
 }
 
+type Watched = Meta & { managedFields?: { subresource?: string }[] };
+
+/**
+ * Tells of every change of a kind, of which there is nothing yet, by the objects' metadata alone: the watcher shares two processors with what
+ * it watches, and whole objects would cost the side more whose objects are larger. Resolves once it watches; ends with the signal.
+ */
+async function watchMetadata(
+  transport: Transport,
+  path: string,
+  signal: AbortSignal,
+  changed: (metadata: Watched) => void,
+): Promise<void> {
+  const accept = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+  const list = await transport.call<{ metadata: { resourceVersion: string } }>({
+    method: 'GET',
+    path,
+    query: { limit: '1' },
+  });
+  let resourceVersion = list.metadata.resourceVersion;
+  const follow = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const query = { watch: 'true', allowWatchBookmarks: 'true', resourceVersion };
+      for await (const line of transport.lines({ method: 'GET', path, query, signal, accept })) {
+        const { type, object } = JSON.parse(line) as { type: string; object: { metadata: Watched } };
+        if (type === 'ERROR') throw new Error(`bench scale: watch ${path}: ${line}`);
+        resourceVersion = object.metadata.resourceVersion;
+        if (type !== 'BOOKMARK') changed(object.metadata);
+      }
+    }
+  };
+  follow().catch((error: unknown) => {
+    // What is not seen is missed at the end: the run fails by its patience.
+    if (!signal.aborted) console.error(error);
+  });
+}
+
 async function ours(folder: string, limits: Limits): Promise<[string, ...string[]]> {
   await build({ outdir: folder, log: () => undefined });
   const { qps, burst, workers } = limits;
   return [
+    process.execPath,
     // The limit that Node takes for its heap in the 512 MiB of the Deployment.
-    ...([process.execPath, '--max-old-space-size=256'] as const),
+    '--max-old-space-size=256',
+    ...(await deployedFlags()),
     path.join(folder, 'controller.mjs'),
     ...['--executor-image=executor:bench', '--no-leader-elect', '--health-port=0', '--metrics-port=0'],
     ...['--max-running=1000000', '--max-running-per-namespace=1000000', `--workers=${workers}`],
     ...[`--kube-api-qps=${qps}`, `--kube-api-burst=${burst}`, '--log-level=warn'],
   ];
+}
+
+/** What the Deployment gives Node before the program. */
+async function deployedFlags(): Promise<string[]> {
+  const manifest = await readFile(new URL('../../kustomize/base/operator/controller.yaml', import.meta.url), 'utf8');
+  const flags = [...manifest.matchAll(/^ +- (--(?:max-semi-space-size|heap-growing-percent)=\d+)$/gm)].map(
+    ([, flag]) => flag ?? '',
+  );
+  if (flags.length !== 2)
+    throw new Error("bench scale: the flags of Node in the controller's Deployment are not those known here");
+  return flags;
 }
 
 async function theirs(kubeconfig: string, { qps, burst, workers }: Limits): Promise<[string, ...string[]]> {
