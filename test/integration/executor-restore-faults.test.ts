@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Task } from '../../crds/rules/contract.ts';
 import { decodeReport, type RestoreOrder } from '../../crds/rules/contract-commands.ts';
 import { reasons } from '../../crds/rules/reasons.ts';
+import { firstRangeBytes, rangeBytes } from '../../executor/download.ts';
 import { into, type Login, type Restoring, restoreLatest, startRestore } from '../executor/restore-pod.ts';
 import { type Request, type S3Proxy, startS3Proxy } from '../executor/s3-proxy.ts';
 import { brokenRestore } from '../executor/tools.ts';
@@ -62,6 +63,9 @@ async function start(order: RestoreOrder = trusting, login: Partial<Login> = {})
   return startRestore(pod, { ...world.postgres, ...login }, order);
 }
 
+/** Where the third range of the data object begins: the tool has got a part of the dump by then. */
+const thirdRange = firstRangeBytes + rangeBytes;
+
 /** A range of the data object; undefined for any other request. */
 function rangeOf({ method, path, headers }: Request): number | undefined {
   if (method !== 'GET' || !path.split('?')[0]?.endsWith('.snap')) return undefined;
@@ -97,12 +101,12 @@ describe('what is read', () => {
   });
 
   test('ends the restore when a range cannot be had', async () => {
-    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= 16_777_216 ? 'cut' : 'pass');
+    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= thirdRange ? 'cut' : 'pass');
     await expectFailure(await start(), 'StorageUnreachable');
   });
 
   test('is found out when a bit of it turned on the way, with and without a look before', async () => {
-    proxy.onRequest = (request) => (rangeOf(request) === 16_777_216 ? 'flip-answer' : 'pass');
+    proxy.onRequest = (request) => (rangeOf(request) === thirdRange ? 'flip-answer' : 'pass');
     const looked = await expectFailure(await start(restoreLatest), 'DigestMismatch', /stored bytes have the digest/);
     expect(looked).not.toContain('the first byte goes to the target');
     // Here the whole dump but its last chunk had reached the tool.
@@ -153,7 +157,7 @@ describe('the tool', () => {
   });
 
   test('and its whole container are killed for memory', async () => {
-    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= 16_777_216 ? 'hang' : 'pass');
+    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= thirdRange ? 'hang' : 'pass');
     const running = await start();
     await waitFor('the restore to begin', async () => running.executor.output().includes('the first byte goes'));
     running.restore.kill('SIGKILL');
@@ -164,7 +168,7 @@ describe('the tool', () => {
 
 describe('an executor half way', () => {
   async function halfWay(login: Partial<Login> = {}): Promise<Restoring> {
-    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= 16_777_216 ? 'hang' : 'pass');
+    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= thirdRange ? 'hang' : 'pass');
     const running = await start(trusting, login);
     await waitFor('the restore to begin', async () => running.executor.output().includes('the first byte goes'));
     return running;
