@@ -79,10 +79,13 @@ export async function feed(source: AsyncIterable<Buffer>, options: FeedOptions, 
   first.catch(() => {});
   try {
     const file = await openFifo(options);
-    const writer = new FifoWriter(file);
+    let writer: FifoWriter | undefined;
     try {
+      writer = new FifoWriter(file);
       let writing: Promise<void> | undefined;
       for (let chunk = await first; chunk.done !== true; chunk = await chunks.next()) {
+        // It may have come before the signal did.
+        signal.throwIfAborted();
         if (writing === undefined) begin();
         // Given before the one before it is written: the reader waits for no chunk that is there.
         const before = writing;
@@ -92,7 +95,7 @@ export async function feed(source: AsyncIterable<Buffer>, options: FeedOptions, 
       }
       await writing;
     } finally {
-      await writer.close();
+      await writer?.close();
       closeSync(file);
     }
   } finally {

@@ -92,6 +92,28 @@ test('what is wrong with the first chunk is told when the tool has opened the FI
   expect(await read).toHaveLength(0);
 });
 
+test('a run that is called off while the FIFO is opened gives nothing, though the first chunk is there', async () => {
+  const stop = new AbortController();
+  const { chunks } = source(Buffer.from('one'));
+  const reader = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const ended = async () => {
+    await new Promise(setImmediate);
+    stop.abort(new Error('called off'));
+    return false;
+  };
+  let begun = 0;
+  const begin = () => {
+    begun += 1;
+  };
+  try {
+    await expect(feed(chunks, { ...options(false), signal: stop.signal, ended }, begin)).rejects.toThrow('called off');
+    expect(begun).toBe(0);
+    expect(readSync(reader.fd, Buffer.alloc(10))).toBe(0);
+  } finally {
+    await reader.close();
+  }
+});
+
 describe('a reader', () => {
   /** As pg_restore reads, and as nothing that is known reads. */
   test.each([
