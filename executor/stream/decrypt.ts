@@ -1,15 +1,13 @@
 // Decrypts what age sealed (format: age-encryption.org/v1). The header is opened by the age package; the payload by node:crypto, which is
 // many times faster. A block is handed on only when its own seal holds: nothing of a changed, cut or reordered file comes out.
-import { createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createDecipheriv, type KeyObject } from 'node:crypto';
 import { Decrypter } from 'age-encryption';
 import { RunError } from '../errors.ts';
+import { blockBytes, blockNonce, nonceBytes, payloadKey, tagBytes } from './age-payload.ts';
 import { ByteReader } from './reader.ts';
 import { release } from './release.ts';
 
-const plainBytes = 65_536;
-const tagBytes = 16;
-const sealedBytes = plainBytes + tagBytes;
-const nonceBytes = 16;
+const sealedBytes = blockBytes + tagBytes;
 /** At most 1 MiB is given at a time. */
 const blocksAtOnce = 16;
 /** Room for some 300 recipients; a file that goes on longer without its end of header is none of age. */
@@ -63,12 +61,9 @@ async function unwrap(header: Buffer, identities: readonly string[]): Promise<Ui
   }
 }
 
-/** Opens one block. The nonce is the block's number, 11 bytes big-endian, and 1 for the last block. */
+/** Opens one block. */
 function open(key: KeyObject, number: number, last: boolean, sealed: Buffer): Buffer {
-  const nonce = Buffer.alloc(12);
-  nonce.writeUIntBE(number, 5, 6);
-  nonce[11] = last ? 1 : 0;
-  const decipher = createDecipheriv('chacha20-poly1305', key, nonce, { authTagLength: tagBytes });
+  const decipher = createDecipheriv('chacha20-poly1305', key, blockNonce(number, last), { authTagLength: tagBytes });
   decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
   const plain = decipher.update(sealed.subarray(0, sealed.length - tagBytes));
   try {
@@ -96,13 +91,13 @@ export async function* decrypt(
   try {
     const fileKey = await unwrap(await readHeader(reader), identities);
     if (!(await reader.fill(nonceBytes))) throw refuse('it was cut off after its header');
-    const key = createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, reader.take(nonceBytes), 'payload', 32)));
+    const key = payloadKey(fileKey, reader.take(nonceBytes));
     let number = 0;
     // A whole block at the very end may be the last one: it is opened as such only when nothing follows.
     while (await reader.fill(sealedBytes + 1)) {
       const count = Math.min(blocksAtOnce, Math.floor((reader.held - 1) / sealedBytes));
-      const blocks = Buffer.allocUnsafeSlow(count * plainBytes);
-      for (let at = 0; at < blocks.length; at += plainBytes, number += 1) {
+      const blocks = Buffer.allocUnsafeSlow(count * blockBytes);
+      for (let at = 0; at < blocks.length; at += blockBytes, number += 1) {
         const plain = open(key, number, false, reader.take(sealedBytes));
         plain.copy(blocks, at);
         release(plain);

@@ -1,19 +1,16 @@
 // Encrypts a stream to what the stock age program opens (format: age-encryption.org/v1). The header comes from the age package; the
 // payload is sealed with node:crypto, which is many times faster.
-import { createCipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createCipheriv, type KeyObject } from 'node:crypto';
 import { Encrypter } from 'age-encryption';
+import { blockBytes, blockNonce, nonceBytes, payloadKey, tagBytes } from './age-payload.ts';
 import { release } from './release.ts';
 
-const blockBytes = 65_536;
-const nonceBytes = 16;
-const tagBytes = 16;
 /** What follows the header when nothing is encrypted: the nonce and one empty sealed block. */
 const emptyPayloadBytes = nonceBytes + tagBytes;
 
 interface Opening {
   /** Header and nonce, the beginning of the file. */
   bytes: Buffer;
-  /** Given as bytes, the key costs as much as the cipher, at each block. */
   key: KeyObject;
 }
 
@@ -32,18 +29,15 @@ async function open(recipients: readonly string[]): Promise<Opening> {
   const file = Buffer.from(await encrypter.encrypt(new Uint8Array()));
   const bytes = file.subarray(0, file.length - emptyPayloadBytes + nonceBytes);
   const nonce = bytes.subarray(bytes.length - nonceBytes);
-  return { bytes, key: createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32))) };
+  return { bytes, key: payloadKey(fileKey, nonce) };
 }
 
 /**
- * Seals one block into `target`. The nonce is the block's number, 11 bytes big-endian, and 1 for the last block.
+ * Seals one block into `target`.
  * @returns where the next one begins
  */
 function seal(key: KeyObject, number: number, last: boolean, block: Buffer, target: Buffer, at: number): number {
-  const nonce = Buffer.alloc(12);
-  nonce.writeUIntBE(number, 5, 6);
-  nonce[11] = last ? 1 : 0;
-  const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: tagBytes });
+  const cipher = createCipheriv('chacha20-poly1305', key, blockNonce(number, last), { authTagLength: tagBytes });
   const sealed = cipher.update(block);
   const size = sealed.copy(target, at);
   release(sealed);
