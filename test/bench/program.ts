@@ -19,14 +19,21 @@ export interface Program extends Used {
   stop(): Promise<void>;
 }
 
+/** A process's name, and what it has used of processor. */
+export async function statOf(pid: number): Promise<{ name: string; cpuSeconds: number }> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The name in parentheses may hold spaces and parentheses; user and system time are the 12th and 13th field after it.
+  const end = stat.lastIndexOf(')');
+  const fields = stat.slice(end + 2).split(' ');
+  return {
+    name: stat.slice(stat.indexOf('(') + 1, end),
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+  };
+}
+
 export function usedBy(pid: number): Used {
   return {
-    cpuSeconds: async () => {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-      // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-    },
+    cpuSeconds: async () => (await statOf(pid)).cpuSeconds,
     memoryMiB: async () => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8');
       return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;

@@ -1,6 +1,6 @@
 // What a process and all that it starts use of processor and memory, looked at again and again while they run.
 import { readFileSync } from 'node:fs';
-import { usedBy } from './program.ts';
+import { statOf, usedBy } from './program.ts';
 
 const lookMilliseconds = 200;
 
@@ -28,21 +28,15 @@ function family(root: number): number[] {
   }
 }
 
-function nameOf(pid: number): string {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-}
-
 /** Looks until stopped. Up to 200 ms of a process's end are not seen. */
 export function watchUsage(roots: readonly number[], leftOut: readonly string[] = []): { stop(): Promise<Usage> } {
   const seen = new Map<number, Seen>();
   const look = async (): Promise<void> => {
     for (const pid of roots.flatMap(family)) {
-      const used = usedBy(pid);
       try {
-        const [cpuSeconds, memoryMiB] = [await used.cpuSeconds(), await used.memoryMiB()];
+        const [{ name, cpuSeconds }, memoryMiB] = [await statOf(pid), await usedBy(pid).memoryMiB()];
         // A process that has just been forked counts as its parent's program until it runs its own.
-        seen.set(pid, { name: nameOf(pid), cpuSeconds, memoryMiB: memoryMiB || 0 });
+        seen.set(pid, { name, cpuSeconds, memoryMiB: memoryMiB || 0 });
       } catch {
         // It has ended meanwhile: what was seen last counts.
       }
