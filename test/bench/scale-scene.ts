@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
+import { parseAllDocuments } from 'yaml';
 import { build } from '../../build.ts';
 import type { Meta } from '../../controller/objects.ts';
 import { Transport } from '../../controller/transport.ts';
@@ -160,14 +161,18 @@ async function ours(folder: string, limits: Limits): Promise<[string, ...string[
   ];
 }
 
+interface Deployment {
+  kind: string;
+  spec: { template: { spec: { containers: { command?: string[] }[] } } };
+}
+
 /** What the Deployment gives Node before the program. */
 async function deployedFlags(): Promise<string[]> {
   const manifest = await readFile(new URL('../../kustomize/base/operator/controller.yaml', import.meta.url), 'utf8');
-  const flags = [...manifest.matchAll(/^ +- (--(?:max-semi-space-size|heap-growing-percent)=\d+)$/gm)].map(
-    ([, flag]) => flag ?? '',
-  );
-  if (flags.length !== 2)
-    throw new Error("bench scale: the flags of Node in the controller's Deployment are not those known here");
+  const deployments = parseAllDocuments(manifest).map((document) => document.toJS() as Deployment | null);
+  const [, ...flags] =
+    deployments.find((one) => one?.kind === 'Deployment')?.spec.template.spec.containers[0]?.command ?? [];
+  if (flags.length === 0) throw new Error("bench scale: the controller's Deployment gives Node no flags");
   return flags;
 }
 
