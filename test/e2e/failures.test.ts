@@ -1,6 +1,6 @@
 // Dumps and executors that die at the worst moment, on a real node: a failed run with the right reason, nothing stored, nothing lost.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { jobEnd } from '../../controller/objects.ts';
+import { jobEnd, type Pod } from '../../controller/objects.ts';
 import { annotations } from '../../crds/rules/names.ts';
 import { database, store } from '../stage/manifests.ts';
 import { getBackup, getJob, killContainer, podsOf, runEnd, runningPod, trigger } from '../stage/runs.ts';
@@ -29,10 +29,15 @@ async function backup(name: string, overrides: object = {}, image = at.images.po
   await at.kubectl.apply([backupOf(namespace, name, image, spec(overrides))]);
 }
 
-/** Triggers and waits until bytes are on their way to the store. */
-async function halfWay(name: string, token: string) {
+/** Triggers and waits until bytes of the dump are on their way to the store. */
+async function halfWay(name: string, token: string): Promise<Pod> {
   await trigger(at.kubectl, namespace, name, token);
   const pod = await runningPod(at.kubectl, namespace, name, token);
+  // The init container begins an upload too, as a probe; it is gone when the pod runs.
+  await waitFor('the dump begins', async () => {
+    const { status } = await at.kubectl.json<Pod>(['-n', namespace, 'get', 'pod', pod.metadata.name]);
+    return status?.phase === 'Running';
+  });
   await waitFor('parts are on their way', async () => (await team.pendingUploads()).length > 0);
   return pod;
 }
@@ -93,10 +98,8 @@ afterAll(async () => {
 describe('a dump that is killed at half way', () => {
   it('by pg_terminate_backend fails as DumpFailed and stores nothing', async () => {
     await halfWay('orders', 'terminate');
-    await team.sql(
-      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dbbackup'",
-      'postgres',
-    );
+    const terminate = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dbbackup'";
+    expect((await team.sql(terminate, 'postgres')).trim()).toBe('t');
     expect(await expectFailure('orders', 'terminate', 'DumpFailed')).toMatch(/terminat|server closed|exit code/);
     await expectNextRunIsGood('orders', 'after-terminate');
   });
