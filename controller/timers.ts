@@ -48,8 +48,9 @@ export class Timers {
     return this.heap.length;
   }
 
-  /** Sets the time of a key in ms, or leaves it where it is due sooner. */
-  set(key: string, at: number): void {
+  /** Sets the time of a key in ms, or leaves it where it is due sooner. What is no time would hold up all others: it is the next look. */
+  set(key: string, time: number): void {
+    const at = Number.isNaN(time) ? this.now() + lookMilliseconds : time;
     if (this.heap.length === 0) this.looked = { now: this.now(), steady: this.steady() };
     const known = this.entries.get(key);
     if (known === undefined) {

@@ -46,6 +46,17 @@ describe('keys', () => {
     expect(came).toEqual([{ key: 'a', at: now + 100 }]);
   });
 
+  test('with no time hold up no other, and come with the next look', async () => {
+    const { timers, keys } = watch();
+    timers.set('odd', Number.NaN);
+    for (const key of ['a', 'b', 'c']) timers.set(key, Date.now() + 100);
+    await turn(100);
+    expect(keys()).toEqual(['a', 'b', 'c']);
+    await turn(30_000);
+    expect(keys()).toContain('odd');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('that are taken out do not come, and leave no timer behind', async () => {
     const { timers, keys } = watch();
     for (const key of ['a', 'b', 'c']) timers.set(key, Date.now() + 100);
