@@ -1,6 +1,6 @@
 // The caches with their indexes: what belongs to a backup, a lock or a Job is found without a walk over everything.
 import { effective } from '../crds/rules/effective.ts';
-import { labels } from '../crds/rules/names.ts';
+import { group, labels } from '../crds/rules/names.ts';
 import { storageOf } from '../crds/rules/place.ts';
 import { clusterLabel } from './labels.ts';
 import { type Backup, isStarted, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
@@ -68,6 +68,14 @@ export const jobUidOf = (pod: Pod): string | undefined => pod.metadata.labels?.[
 export const controllerUid = ({ metadata }: { metadata: Meta }): string | undefined =>
   metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
 
+/** Annotations are anybody's to write: what counts under the caps has an owner of ours besides, and may have pods. */
+const isLetGo = (job: Job): boolean =>
+  isStarted(job) &&
+  job.spec.suspend !== true &&
+  job.metadata.ownerReferences?.some(
+    ({ apiVersion, controller }) => controller === true && apiVersion.startsWith(`${group}/`),
+  ) === true;
+
 export class Caches implements Sources {
   readonly backups: Objects<Backup>;
   readonly jobs: Objects<Job>;
@@ -116,7 +124,7 @@ export class Caches implements Sources {
     this.jobsByBackup.put(key, now === undefined || backup === undefined ? undefined : `${namespace}/${backup}`);
     const waits = goesOn && !isStarted(now) && cluster !== undefined;
     this.waitingByLock.put(key, waits ? `${namespace}/${cluster}` : undefined);
-    this.runningByNamespace.put(key, goesOn && isStarted(now) ? namespace : undefined);
+    this.runningByNamespace.put(key, goesOn && isLetGo(now) ? namespace : undefined);
   }
 
   podTold(pod: Pod): void {

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Job } from '../../controller/objects.ts';
 import { Seats } from '../../controller/seats.ts';
-import { job, lease } from './builders.ts';
+import { job, lease, ownedBy } from './builders.ts';
 import { MemoryKube } from './memory-kube.ts';
 
 let time: number;
@@ -71,6 +71,19 @@ describe('a seat', () => {
     see(named('a', 'shop', { started: '2025-03-27T01:00:10Z', ended: 'Complete' }));
     expect(seats.taken('shop')).toEqual({ overall: 0, namespace: 0 });
   });
+
+  test.each([
+    ['nobody owns', { metadata: { ownerReferences: [] } }],
+    ['another kind of object owns', { metadata: { ownerReferences: [{ ...ownedBy('x'), apiVersion: 'batch/v1' }] } }],
+    ['is suspended', { spec: { suspend: true } }],
+  ])(
+    'is not taken by a Job that %s, whatever its annotations say',
+    (_name, change: { metadata?: object; spec?: Job['spec'] }) => {
+      const started = named('a', 'shop', { started: '2025-03-27T01:00:10Z' });
+      see({ ...started, ...change, metadata: { ...started.metadata, ...change.metadata } });
+      expect(seats.taken('shop')).toEqual({ overall: 0, namespace: 0 });
+    },
+  );
 
   test('is kept while the cache shows its Job as waiting', () => {
     see(named('a'));
