@@ -37,10 +37,10 @@ export function launch(draft: Draft): void {
   // An outcome that this look found must be stored before another run takes its place.
   if (status.run?.outcome !== observed.backup.status?.run?.outcome) return;
   const claimed = status.run?.outcome === undefined ? status.run : undefined;
-  const job =
-    claimed === undefined ? waiting(draft)[0] : observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
-  if (job === undefined || jobEnd(job) !== undefined || isStarted(job)) return;
   const holder = holderOf(observed.lock);
+  const job =
+    claimed === undefined ? next(draft, holder) : observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
+  if (job === undefined || jobEnd(job) !== undefined || isStarted(job)) return;
   const holdsIt = holder.kind === 'job' && holder.uid === job.metadata.uid;
   if (!holdsIt) {
     if (!mayTake(draft, job, holder)) return;
@@ -53,6 +53,12 @@ export function launch(draft: Draft): void {
     draft.effects.push({ kind: 'startJob', job, leaseName: leaseName(effective.cluster), lastSize });
     draft.wake.push(now.getTime() + draft.settings.startTimeoutSeconds * 1000);
   }
+}
+
+/** The waiting Job that is launched. One that was made later may stand before the one that has the lock: of one second the name decides. */
+function next(draft: Draft, holder: Holder): Job | undefined {
+  const jobs = waiting(draft);
+  return jobs.find(({ metadata }) => holder.kind === 'job' && metadata.uid === holder.uid) ?? jobs[0];
 }
 
 function mayTake(draft: Draft, job: Job, holder: Holder): boolean {

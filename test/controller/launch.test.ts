@@ -200,6 +200,15 @@ describe('the line', () => {
   });
 });
 
+test('of two Jobs that were made in one second the one that has the lock is launched, whatever their names', () => {
+  const [first, second] = [job({ name: 'orders-1', uid: 'a' }), job({ name: 'orders-t-1', uid: 'b', token: 'now' })];
+  const asked = backup({ metadata: { annotations: { 'dbbackup.io/trigger': 'now' } } });
+  const held = { lease: lease(second), holderIsAlive: true };
+  const decision = look({ backup: asked, jobs: [first, second], lock: held }, '2025-03-26T12:30:00Z');
+  expect(decision.claims).toBe(true);
+  expect(decision.status.run?.jobUID).toBe('b');
+});
+
 describe('the claim of the next run', () => {
   const ended = job({ uid: 'job-0', name: 'orders-20250326010000', started: '2025-03-26T01:00:05Z', ended: 'Failed' });
   const claim = claimOf(ended, { slot: '2025-03-26T01:00:00Z' });
