@@ -76,11 +76,11 @@ export async function withAllJobs(observed: Observed, kube: Kube): Promise<Obser
   return late.length === 0 ? observed : { ...observed, jobs: [...jobs, ...late].sort(byAge) };
 }
 
-/** A Job whose backup is gone is about to be collected: it must not stand first in line. */
+/** A Job whose backup is gone, or going, is not served any more: it must not stand first in line. */
 function hasOwner(job: Job, caches: Caches): boolean {
   if (isRestore(job)) return true;
   const owner = caches.backups.get(`${job.metadata.namespace}/${job.metadata.labels?.[labels.backup] ?? ''}`);
-  return owner !== undefined && owner.metadata.uid === controllerUid(job);
+  return owner?.metadata.uid === controllerUid(job) && owner?.metadata.deletionTimestamp === undefined;
 }
 
 /** Names of other backups of the same lock that write to the same place. */
@@ -132,10 +132,10 @@ async function eventsOf(
   const job = openJob(backup, jobs);
   const started = Date.parse(job?.metadata.annotations?.[annotations.started] ?? '');
   if (job === undefined || jobEnd(job) !== undefined || !(started <= startedBefore)) return [];
-  const idle = pods.filter(isIdle);
-  if (idle.length < pods.length) return [];
+  const open = pods.filter((pod) => !podEnded(pod));
+  if (!open.every(isIdle) || pods.some(({ status }) => status?.phase === 'Succeeded')) return [];
   const { namespace } = backup.metadata;
-  const about = pods.length === 0 ? [job] : idle;
+  const about = open.length === 0 ? [job] : open;
   return (await Promise.all(about.map(({ metadata }) => kube.eventsAbout(namespace, metadata.uid)))).flat();
 }
 

@@ -1,7 +1,7 @@
 // How a claimed Job ended, from the Job, its pods and the executor's result. Success needs the result of a commit; nothing else is one.
 import { containers, decodeResult, type Inventory, type Result, type Success } from '../crds/rules/contract.ts';
 import { explain, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
-import { type ContainerStatus, isStarted, type Job, jobEnd, type KubeEvent, type Pod } from './objects.ts';
+import { type ContainerStatus, isStarted, type Job, jobEnd, type KubeEvent, type Pod, podEnded } from './objects.ts';
 import { shortened } from './observed.ts';
 
 export interface Outcome {
@@ -61,7 +61,10 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
     return failed(reasonOrUnknown(word), rest.join(' '));
   }
   const [pod] = pastPods;
-  return (pod === undefined ? undefined : podFailure(pod)) ?? jobFailure(job);
+  const found = pod === undefined ? undefined : podFailure(pod);
+  // An executor that is told to stop calls that canceled, also when it is the Job's deadline that has its pod deleted.
+  const ofJob = jobFailure(job);
+  return found === undefined || (found.outcome === 'Canceled' && ofJob.reason === 'DeadlineExceeded') ? ofJob : found;
 }
 
 function reasonOrUnknown(word: string): Reason {
@@ -81,9 +84,10 @@ function podFailure(pod: Pod): Outcome | undefined {
   const killed = statusesOf(pod).find((status) => status.state?.terminated?.reason === 'OOMKilled');
   if (killed !== undefined) return failed('OutOfMemory', `container "${killed.name}"`);
   if (pod.status?.reason === 'Evicted') return failed('Evicted', pod.status.message ?? '');
+  const stopped = stoppedBy(pod);
   for (const name of [containers.executor, containers.prepare]) {
     const result = resultOf(pod, name);
-    if (result?.run.outcome === 'Failed')
+    if (result?.run.outcome === 'Failed' && (result.run.reason !== 'Canceled' || stopped === undefined))
       return {
         outcome: result.run.reason === 'Canceled' ? 'Canceled' : 'Failed',
         reason: result.run.reason,
@@ -91,11 +95,7 @@ function podFailure(pod: Pod): Outcome | undefined {
         ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
       };
   }
-  const disrupted = pod.status?.conditions?.find(
-    ({ type, status }) => type === 'DisruptionTarget' && status === 'True',
-  );
-  if (disrupted !== undefined) return failed('Evicted', `${disrupted.reason ?? ''} ${disrupted.message ?? ''}`.trim());
-  if (pod.status?.reason === 'DeadlineExceeded') return failed('DeadlineExceeded', 'the pod was stopped');
+  if (stopped !== undefined) return stopped;
   for (const name of [containers.executor, containers.dump, containers.prepare]) {
     const end = terminated(pod, name);
     if (end === undefined || end.exitCode === 0) continue;
@@ -105,6 +105,14 @@ function podFailure(pod: Pod): Outcome | undefined {
   // The node's own refusals: OutOfcpu, UnexpectedAdmissionError, NodeAffinity.
   const { phase, reason, message } = pod.status ?? {};
   if (phase === 'Failed' && reason !== undefined) return failed('Unschedulable', `${reason} ${message ?? ''}`.trim());
+  return undefined;
+}
+
+/** What made the kubelet stop a pod that did nothing wrong; undefined when nothing says so. */
+function stoppedBy({ status }: Pod): Outcome | undefined {
+  const disrupted = status?.conditions?.find((one) => one.type === 'DisruptionTarget' && one.status === 'True');
+  if (disrupted !== undefined) return failed('Evicted', `${disrupted.reason ?? ''} ${disrupted.message ?? ''}`.trim());
+  if (status?.reason === 'DeadlineExceeded') return failed('DeadlineExceeded', 'the pod was stopped');
   return undefined;
 }
 
@@ -120,20 +128,23 @@ export interface Trouble {
 }
 
 /**
- * Why a started Job's pod has not come to work, when that is to be seen.
+ * Why a started Job's pod has not come to work, when that is to be seen. Pods that have ended are none that could; where one of them has
+ * succeeded none needs to.
  * @param events of the Job and its pods: what quotas, admission and mounts refuse shows nowhere else
  */
 export function startTrouble(pods: readonly Pod[], events: readonly KubeEvent[]): Trouble | undefined {
-  if (pods.length === 0)
+  if (pods.some(({ status }) => status?.phase === 'Succeeded')) return undefined;
+  const open = pods.filter((pod) => !podEnded(pod));
+  if (open.length === 0)
     return {
       reason: 'Unschedulable',
       message: `no pod was made: ${newest(events)?.message ?? 'see the events of the Job'}`,
     };
-  for (const pod of pods) {
+  for (const pod of open) {
     const found = podTrouble(pod);
     if (found !== undefined) return found;
   }
-  if (!pods.some(isIdle)) return undefined;
+  if (!open.some(isIdle)) return undefined;
   // Volumes that cannot be mounted and networks that are not ready show in the pod's events only: its containers wait to be made.
   const event = newest(events);
   if (event === undefined)
@@ -156,9 +167,18 @@ function podTrouble(pod: Pod): Trouble | undefined {
 }
 
 /** The newest warning. */
-function newest(events: readonly KubeEvent[]): KubeEvent | undefined {
-  const time = (event: KubeEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
-  return events.filter(({ type }) => type === 'Warning').sort((a, b) => time(b).localeCompare(time(a)))[0];
+export function newest(events: readonly KubeEvent[]): KubeEvent | undefined {
+  return events.filter(({ type }) => type === 'Warning').sort((a, b) => timeOf(b).localeCompare(timeOf(a)))[0];
+}
+
+export const timeOf = (event: KubeEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
+
+/** When the last container of a pod ended, in ms; undefined where nothing says. */
+export function endOf(pod: Pod): number | undefined {
+  const times = statusesOf(pod)
+    .map(({ state }) => Date.parse(state?.terminated?.finishedAt ?? ''))
+    .filter((time) => !Number.isNaN(time));
+  return times.length === 0 ? undefined : Math.max(...times);
 }
 
 /** Whether no container of the pod has come to run yet. */

@@ -3,9 +3,18 @@
 import type { Inventory } from '../../crds/rules/contract.ts';
 import { annotations, labels } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
-import { type Job, jobEnd } from '../objects.ts';
+import { isStarted, type Job, jobEnd, podEnded } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
-import { goneOutcome, type Outcome, outcomeOf, startFailedAnnotation, startTrouble } from '../outcome.ts';
+import {
+  endOf,
+  goneOutcome,
+  newest,
+  type Outcome,
+  outcomeOf,
+  startFailedAnnotation,
+  startTrouble,
+  timeOf,
+} from '../outcome.ts';
 import { gateEnded } from './gate.ts';
 
 export function run(draft: Draft): void {
@@ -23,6 +32,8 @@ export function run(draft: Draft): void {
     return;
   }
   const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
+  // A drained node takes the pod away with all that told of it.
+  if (!working && status.phase === 'Running') claimed.podGoneAt = rfc3339(now);
   status.phase = working ? 'Running' : 'Pending';
   // Without our label nobody tells of its end.
   if (job.metadata.labels?.[labels.managedBy] === undefined) draft.wake.push(now.getTime() + unwatchedLookMilliseconds);
@@ -33,27 +44,38 @@ export function run(draft: Draft): void {
 const unwatchedLookMilliseconds = 30_000;
 
 const troubleLookMilliseconds = 30_000;
+/** Kubernetes waits before it makes another pod: 10 s, twice as long after each, and never more than this. */
+const longestBackoffMilliseconds = 600_000;
 
 /** A Job whose pod does not come to work is said to be in trouble, and within the start timeout ended, with the reason that is to be seen. */
 function watchStart(draft: Draft, job: Job): void {
   const { observed, now, settings } = draft;
-  const started = job.metadata.annotations?.[annotations.started];
-  if (started === undefined || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
+  if (!isStarted(job) || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
   const trouble = startTrouble(observed.pods, observed.events);
   if (trouble === undefined) return;
-  // A further pod, after one that failed, has the whole time for itself.
-  const since = Math.max(
-    Date.parse(started),
-    ...observed.pods.map(({ metadata }) => Date.parse(metadata.creationTimestamp)),
-  );
-  const limit = since + settings.startTimeoutSeconds * 1000;
+  const { since, another } = waitOf(draft, job);
+  const limit = since + settings.startTimeoutSeconds * 1000 + (another ? longestBackoffMilliseconds : 0);
   const look = since + observed.graceMilliseconds;
   if (now.getTime() >= limit) draft.effects.push({ kind: 'failStart', job, ...trouble });
   else {
     const next = now.getTime() + troubleLookMilliseconds;
     draft.wake.push(Math.min(now.getTime() < look ? Math.min(look, next) : next, limit));
   }
-  if (now.getTime() >= look) draft.trouble = trouble;
+  // Another pod is late on purpose: only what has been refused since is trouble.
+  const refused = Date.parse(timeOf(newest(observed.events) ?? {})) >= since;
+  if (now.getTime() >= look && (!another || refused)) draft.trouble = trouble;
+}
+
+/** Since when the run waits for a pod that works, in ms, and whether it is another, that is still to be made after one that has gone. */
+function waitOf({ observed, status }: Draft, job: Job): { since: number; another: boolean } {
+  const { claimedAt = '', podGoneAt = '' } = status.run ?? {};
+  // The annotation is anybody's to change who may edit the Job.
+  const started = Date.parse(job.metadata.annotations?.[annotations.started] ?? '') || Date.parse(claimedAt);
+  const gone = Date.parse(podGoneAt) || 0;
+  // A further pod, after one that failed, has the whole time for itself.
+  const pods = observed.pods.map((pod) => endOf(pod) ?? Date.parse(pod.metadata.creationTimestamp));
+  const another = observed.pods.every(podEnded) && (observed.pods.length > 0 || gone > 0);
+  return { since: Math.max(started, gone, ...pods), another };
 }
 
 /** Writes the outcome into status. It comes with the status it was read from, so that it is counted exactly once. */

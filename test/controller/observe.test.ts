@@ -168,12 +168,21 @@ describe('events are looked for', () => {
 
   test.each([
     ['works', podOf('job-1', { phase: 'Running' })],
-    ['has failed', podOf('job-1', { phase: 'Failed' })],
+    ['has succeeded', podOf('job-1', { phase: 'Succeeded' })],
     ['prepares', podOf('job-1', { phase: 'Pending', initContainerStatuses: [container('prepare', { running: {} })] })],
   ])('not when one pod %s, whatever the others do', async (_name, one) => {
     kube.put('pods', one, { ...idle, metadata: { ...idle.metadata, name: 'second' } });
     expect((await seen())?.events).toEqual([]);
     expect(kube.calls).toEqual([]);
+  });
+
+  test('about the Job when the pods that it had have failed, and about the next one once that is there', async () => {
+    kube.put('pods', podOf('job-1', { phase: 'Failed' }));
+    expect((await seen())?.events).toEqual([warning]);
+    const second = { ...idle.metadata, name: 'second', uid: 'second' };
+    kube.put('pods', { ...idle, metadata: second });
+    kube.events.set('second', [{ ...warning, reason: 'FailedMount' }]);
+    expect((await seen())?.events).toMatchObject([{ reason: 'FailedMount' }]);
   });
 
   test('not for a Job that has ended or was not let go', async () => {
@@ -238,7 +247,7 @@ describe('the lock', () => {
   });
 });
 
-test('the line has restores first, then the oldest, without those that go or whose backup is gone', async () => {
+test('the line has restores first, then the oldest, without those that go or whose backup is gone or going', async () => {
   const make = (name: string, change: Parameters<typeof job>[0] = {}, labels = {}): Job => {
     const one = job({ name, uid: `job-${name}`, created: later, ...change });
     return { ...one, metadata: { ...one.metadata, labels: { ...one.metadata.labels, ...labels } } };
@@ -247,6 +256,10 @@ test('the line has restores first, then the oldest, without those that go or who
   const orphan = make('orphan', {}, { 'dbbackup.io/name': 'nobody' });
   const ofEarlier = make('earlier');
   ofEarlier.metadata.ownerReferences = [ownedBy('backup-0')];
+  const going = backup({ metadata: { name: 'stock', uid: 'backup-2', deletionTimestamp: later } });
+  const ofGoing = make('of-going', { created: window }, { 'dbbackup.io/name': 'stock' });
+  ofGoing.metadata.ownerReferences = [ownedBy('backup-2', 'stock')];
+  kube.put('backups', going).put('jobs', ofGoing);
   kube.put('jobs', make('b'), make('a'), make('old', { created: window }), make('going', { deleting: true }));
   kube.put('jobs', restore, orphan, ofEarlier, make('started', { started: startedAt }));
   expect((await seen())?.line).toEqual(['job-restore', 'job-old', 'job-a', 'job-b']);

@@ -201,6 +201,29 @@ describe('a failed Job has the surest reason', () => {
       expect(outcomeOf(failedJob, pods)?.reason).toBe('StorageFull');
   });
 
+  test.each<[string, Pod['status'], string]>([
+    ['its own deadline', { reason: 'DeadlineExceeded' }, 'DeadlineExceeded'],
+    [
+      'a drained node',
+      { conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }] },
+      'Evicted',
+    ],
+  ])('of a pod that was told to stop by %s is that', (_name, more, reason) => {
+    expect(outcomeOf(failedJob, [podOf([ended('executor', 30, canceled)], more)])).toMatchObject({
+      outcome: 'Failed',
+      reason,
+    });
+  });
+
+  test("of a pod that was told to stop by its Job's deadline is that", () => {
+    const late = job({ started: window, ended: 'Failed', reason: 'DeadlineExceeded' });
+    expect(outcomeOf(late, [podOf([ended('executor', 30, canceled)])])).toMatchObject({
+      outcome: 'Failed',
+      reason: 'DeadlineExceeded',
+    });
+    expect(outcomeOf(late, [podOf([ended('executor', 15, bad)])])?.reason).toBe('DumpFailed');
+  });
+
   test('of a run that was told to stop is a cancellation', () => {
     expect(outcomeOf(failedJob, [podOf([ended('executor', 30, canceled)])])?.outcome).toBe('Canceled');
   });
@@ -218,6 +241,7 @@ describe('a pod that has not come to work', () => {
 
   test.each<[string, Pod[], string]>([
     ['that was never made', [], 'Unschedulable'],
+    ['that is to follow one that failed', [podOf([ended('executor', 15)])], 'Unschedulable'],
     [
       'that no node takes',
       [pod({ conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes' }] })],
@@ -239,7 +263,7 @@ describe('a pod that has not come to work', () => {
 
   test.each<[string, Pod]>([
     ['that works', pod({ phase: 'Running', containerStatuses: [container('executor', { running: {} })] })],
-    ['that has ended', podOf([ended('executor', 15)])],
+    ['that has succeeded', pod({ phase: 'Succeeded', containerStatuses: [ended('executor', 0)] })],
     [
       'that prepares',
       pod({

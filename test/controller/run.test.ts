@@ -103,11 +103,11 @@ describe('a start that does not come about', () => {
       initContainerStatuses: [container('prepare', { terminated: { exitCode: 0 } })],
       containerStatuses: [container('dump', { waiting: { reason: 'PodInitializing' } })],
     });
-    const failed = pod({
-      phase: 'Failed',
-      containerStatuses: [container('executor', { terminated: { exitCode: 12 } })],
+    const succeeded = pod({
+      phase: 'Succeeded',
+      containerStatuses: [container('executor', { terminated: { exitCode: 0 } })],
     });
-    for (const one of [working, prepared, failed])
+    for (const one of [working, prepared, succeeded])
       expect(told(look({ backup: claimed, jobs: [running], pods: [one] }, '2025-03-27T05:00:00Z'))).toEqual([]);
   });
 
@@ -122,6 +122,63 @@ describe('a start that does not come about', () => {
       `fail ${jobName}: Unschedulable`,
     );
   });
+});
+
+describe('a run whose pod is gone and that waits for another', () => {
+  const backoff = 600_000;
+  const goes = { ...status, phase: 'Running' as const };
+  const evictedAt = '2025-03-27T03:00:00Z';
+  const lost = look({ backup: backup({ status: goes }), jobs: [running] }, evictedAt);
+  const waits = backup({ status: lost.status });
+  const refused = (at: string) => [{ type: 'Warning', reason: 'FailedCreate', message: 'no quota', lastTimestamp: at }];
+
+  test('is not ended at once, however long it has worked, and says since when it waits', () => {
+    expect(told(lost)).toEqual([]);
+    expect(lost.status).toMatchObject({ phase: 'Pending', run: { podGoneAt: evictedAt } });
+    expect(lost.wakeAt).toBe(Date.parse('2025-03-27T03:00:30Z'));
+  });
+
+  test('is in no trouble while Kubernetes puts the next pod off, and in trouble once that is refused', () => {
+    const at = (now: string, events = refused('2025-03-27T01:00:00Z')) =>
+      conditionOf(look({ backup: waits, jobs: [running], events }, now), 'BackupHealthy')?.reason;
+    expect(at('2025-03-27T03:05:00Z')).toBe('NeverSucceeded');
+    expect(at('2025-03-27T03:05:00Z', [])).toBe('NeverSucceeded');
+    expect(at('2025-03-27T03:05:00Z', refused('2025-03-27T03:00:10Z'))).toBe('Unschedulable');
+  });
+
+  test('is ended after the start timeout and the longest time that Kubernetes takes, not sooner', () => {
+    const limit = Date.parse(evictedAt) + 600_000 + backoff;
+    const at = (time: number) => told(look({ backup: waits, jobs: [running] }, new Date(time).toISOString()));
+    expect(at(limit - 1000)).toEqual([]);
+    expect(at(limit)).toContain(`fail ${jobName}: Unschedulable`);
+  });
+
+  test('goes on when that has come, and has its own time when it is lost again', () => {
+    const second = look({ backup: waits, jobs: [running], pods: [pod({ phase: 'Running' })] }, '2025-03-27T03:01:00Z');
+    expect(second.status.phase).toBe('Running');
+    const again = look({ backup: backup({ status: second.status }), jobs: [running] }, '2025-03-27T05:00:00Z');
+    expect(again.status.run?.podGoneAt).toBe('2025-03-27T05:00:00Z');
+    expect(told(again)).toEqual([]);
+  });
+
+  test("after one that failed is ended in its time from that one's end", () => {
+    const terminated = { exitCode: 12, finishedAt: '2025-03-27T02:00:00Z' };
+    const failed = pod({ phase: 'Failed', containerStatuses: [container('executor', { terminated })] });
+    const limit = Date.parse('2025-03-27T02:00:00Z') + 600_000 + backoff;
+    const at = (time: number) =>
+      told(look({ backup: claimed, jobs: [running], pods: [failed] }, new Date(time).toISOString()));
+    expect(at(limit - 1000)).toEqual([]);
+    expect(at(limit)).toContain(`fail ${jobName}: Unschedulable`);
+  });
+});
+
+test('a start annotation that somebody made no time of counts as the claim', () => {
+  const odd = job({ started: 'foo' });
+  const decision = look({ backup: claimed, jobs: [odd] }, '2025-03-27T01:05:00Z');
+  expect(decision.wakeAt).toBe(Date.parse('2025-03-27T01:05:30Z'));
+  expect(told(look({ backup: claimed, jobs: [odd] }, '2025-03-27T01:10:00Z'))).toContain(
+    `fail ${jobName}: Unschedulable`,
+  );
 });
 
 describe('a run that succeeded', () => {
