@@ -6,8 +6,8 @@ import type { Kube } from './kube.ts';
 import { releasedLease, takenLease } from './lock.ts';
 import { type Backup, type Job, jobEnd, type Lease } from './objects.ts';
 import { isAlive } from './observe.ts';
-import { type Effect, type Observed, rfc3339 } from './observed.ts';
-import { startFailedAnnotation } from './outcome.ts';
+import { type Effect, type Observed, rfc3339, shortened } from './observed.ts';
+import { startFailedAnnotation, startTrouble } from './outcome.ts';
 import type { Seats } from './seats.ts';
 import { ApiError } from './transport.ts';
 
@@ -26,6 +26,7 @@ export interface Applied {
   conflict?: Conflict;
 }
 
+const longestAnnotation = 1000;
 const microTime = (now: Date): string => now.toISOString().replace('Z', '000Z');
 
 /** What effects are applied to and with. */
@@ -39,11 +40,10 @@ type TakeLock = Extract<Effect, { kind: 'takeLock' }>;
 
 /** Events are not among these: they are told once the status stands. */
 export async function apply(means: Means, backup: Backup, effects: readonly Effect[]): Promise<Applied> {
-  for (const effect of effects) {
-    const conflict = await applyOne(means, backup, effect);
-    if (conflict !== undefined) return { conflict };
-  }
-  return {};
+  let found: Conflict | undefined;
+  // A Job that is refused is in the way of itself only: what else is decided does not rest on it.
+  for (const effect of effects) found = (await applyOne(means, backup, effect)) ?? found;
+  return found === undefined ? {} : { conflict: found };
 }
 
 async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<Conflict | undefined> {
@@ -67,17 +67,22 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<C
       await startJob(kube, backup, effect, now);
       return undefined;
     case 'failStart':
-      await kube.patchJob(namespace, effect.job.metadata.name, {
-        metadata: {
-          uid: effect.job.metadata.uid,
-          annotations: { [startFailedAnnotation]: `${effect.reason} ${effect.message}`.slice(0, 1000) },
-        },
-        spec: { activeDeadlineSeconds: 1 },
-      });
+      await failStart(kube, namespace, effect);
       return undefined;
     case 'event':
       return undefined;
   }
+}
+
+/** A pod that works is not to be stopped because the cache does not show it, or somebody took its label. */
+async function failStart(kube: Kube, namespace: string, effect: Extract<Effect, { kind: 'failStart' }>): Promise<void> {
+  const { name, uid } = effect.job.metadata;
+  if (startTrouble(await kube.podsOfJob(namespace, uid), []) === undefined) throw new Stale(`the pod of Job ${name}`);
+  const annotation = shortened(`${effect.reason} ${effect.message}`, longestAnnotation);
+  await kube.patchJob(namespace, name, {
+    metadata: { uid, annotations: { [startFailedAnnotation]: annotation } },
+    spec: { activeDeadlineSeconds: 1 },
+  });
 }
 
 /** A cache may not show yet that another controller has claimed the Job: that run is not to be lost. */
@@ -106,19 +111,20 @@ async function createJob(kube: Kube, backup: Backup, name: string, job: object):
   const owner = existing?.metadata.ownerReferences?.find(({ controller }) => controller === true);
   // A 409 about nothing: what was in the way has just gone, or a quota was being counted. No event will tell of it.
   if (existing === undefined) throw new Stale(`Job ${name}`);
-  if (owner?.uid === uid) return await adopt(kube, existing, job as Pick<Job, 'metadata'>);
+  const goes = existing.metadata.deletionTimestamp !== undefined;
+  if (owner?.uid === uid && !goes) return await adopt(kube, existing, job as Pick<Job, 'metadata'>);
   const ofEarlier = owner?.kind === 'DatabaseBackup' && owner.name === backup.metadata.name;
   const message = ofEarlier
-    ? `Job "${name}" of an earlier object of this name is still being removed.`
+    ? `Job "${name}" of an earlier object or spec is still being removed.`
     : `Job "${name}" exists and is not ours: delete or rename it.`;
   return { jobName: name, reason: 'NameConflict', message, transient: ofEarlier };
 }
 
 /** A Job of ours that lost its labels is not among what is watched: it gets them back. */
 async function adopt(kube: Kube, existing: Job, wanted: Pick<Job, 'metadata'>): Promise<undefined> {
-  const { namespace, name, uid, labels: found = {}, deletionTimestamp } = existing.metadata;
+  const { namespace, name, uid, labels: found = {} } = existing.metadata;
   const lost = Object.entries(wanted.metadata.labels ?? {}).filter(([key, value]) => found[key] !== value);
-  if (lost.length === 0 || deletionTimestamp !== undefined) return;
+  if (lost.length === 0) return;
   await kube.patchJob(namespace, name, { metadata: { uid, labels: Object.fromEntries(lost) } });
 }
 

@@ -1,17 +1,19 @@
 // One look at one backup: observe, decide, apply, one status write.
-import { apply, type Means, Stale } from './apply.ts';
+import { type Applied, apply, type Conflict, type Means, Stale } from './apply.ts';
 import type { Caches } from './caches.ts';
 import { decide } from './decide.ts';
 import type { Happening } from './events.ts';
 import type { Backup } from './objects.ts';
 import { observe, withAllJobs } from './observe.ts';
-import type { Decision, Settings } from './observed.ts';
+import type { Decision, Effect, Observed, Settings } from './observed.ts';
 import type { Staleness } from './staleness.ts';
 import { canWait, statusWrite } from './status.ts';
 import type { FinishedRun } from './tally.ts';
 import { ApiError } from './transport.ts';
 
 const conflictMilliseconds = 30_000;
+/** A Job that is refused is not asked for again and again, whatever else there is to do. */
+const soonestMilliseconds = 1_000;
 
 export interface World extends Means {
   caches: Caches;
@@ -46,18 +48,49 @@ export async function reconcile(world: World, key: string): Promise<number | und
       decision = decide(observed, settings, now());
     }
     seats.waits(key, decision.full);
-    const { conflict } = await apply(world, observed.backup, decision.effects);
-    // What stands in the way is shown; effects come again with a later look.
-    if (conflict !== undefined) {
-      const shown = decide({ ...observed, conflict }, settings, now());
-      decision = { ...shown, wakeAt: Math.min(shown.wakeAt ?? Infinity, now().getTime() + conflictMilliseconds) };
-    }
-    if (conflict !== undefined || !canWait(observed.backup, decision)) await store(world, observed.backup, decision);
+    const { conflict, ...done } = await carryOut(world, observed, decision);
+    if (conflict || !canWait(observed.backup, done.decision)) await store(world, observed.backup, done.decision);
     staleness.settled(key);
-    return decision.wakeAt;
+    return done.decision.wakeAt;
   } catch (error) {
-    if (error instanceof Stale || (error instanceof ApiError && error.status === 409))
-      return now().getTime() + staleness.again(key);
+    if (isBehind(error)) return now().getTime() + staleness.again(key);
+    throw error;
+  }
+}
+
+/** The cache is: it was decided from what has changed since. */
+const isBehind = (error: unknown): boolean =>
+  error instanceof Stale || (error instanceof ApiError && error.status === 409);
+
+/**
+ * Applies what was decided. What stands in the way of one Job is shown and comes again with a later look. It keeps nothing else from being
+ * done: where nothing else was decided, what would be without that Job is applied too.
+ */
+async function carryOut(
+  world: World,
+  observed: Observed,
+  decision: Decision,
+): Promise<{ decision: Decision; conflict: boolean }> {
+  const { settings, now } = world;
+  const { conflict } = await applyOrStore(world, observed.backup, decision);
+  if (conflict === undefined) return { decision, conflict: false };
+  const shown = decide({ ...observed, conflict }, settings, now());
+  const others = decision.effects.filter((effect) => effect.kind !== 'event' && !isAbout(conflict, effect));
+  if (others.length === 0) await applyOrStore(world, observed.backup, shown);
+  const time = now().getTime();
+  const wakeAt = Math.max(time + soonestMilliseconds, Math.min(shown.wakeAt ?? Infinity, time + conflictMilliseconds));
+  return { decision: { ...shown, wakeAt }, conflict: true };
+}
+
+const isAbout = ({ jobName }: Conflict, effect: Effect): boolean =>
+  effect.kind === 'createJob' && effect.name === jobName;
+
+/** How a run ended, and what was missed, is not to wait for a write that goes on failing: none of it rests on that write. */
+async function applyOrStore(world: World, backup: Backup, decision: Decision): Promise<Applied> {
+  try {
+    return await apply(world, backup, decision.effects);
+  } catch (error) {
+    if (!isBehind(error) && !canWait(backup, decision)) await store(world, backup, decision).catch(() => {});
     throw error;
   }
 }

@@ -130,6 +130,12 @@ function takeBack(draft: Draft): void {
   status.missedUntil = rfc3339(Date.parse(slot) - 1000);
 }
 
+/** The Job of a window has gone and may not be made again. Where later windows are counted nothing else would tell of this one. */
+export function passOver(draft: Draft, slot: string | undefined): void {
+  if (slot === undefined || Date.parse(slot) > storedUntil(draft)) return;
+  missed(draft, 0, 1, storedUntil(draft), 'its Job was made anew for a change of the spec, and refused');
+}
+
 /** Counts windows up to an instant, which status remembers so that none is counted twice. */
 function missed(draft: Draft, skipped: number, more: 0 | 1, until: number, why: string): void {
   const { status, effects } = draft;

@@ -7,6 +7,7 @@ import { type Draft, rfc3339 } from '../observed.ts';
 import { purposeOf, slotOf } from '../purpose.ts';
 import { specDigest } from '../spec.ts';
 import { pendingGate, runImage } from './gate.ts';
+import { passOver } from './time.ts';
 
 /** Unstarted, unfinished Jobs of this backup that no claim names. */
 export function waiting(draft: Draft): Job[] {
@@ -38,7 +39,9 @@ export function outdated(draft: Draft): void {
     else if (job.metadata.annotations?.[annotations.specHash] !== hash) {
       draft.effects.push({ kind: 'deleteJob', name, uid, why: 'the spec has changed', waits: true });
       const again = rebuilt(draft, job);
-      if (again !== undefined) draft.effects.push({ kind: 'createJob', ...again });
+      if (again === undefined) continue;
+      if (draft.observed.conflict?.jobName !== again.name) draft.effects.push({ kind: 'createJob', ...again });
+      else if (!draft.observed.conflict.transient) passOver(draft, slotOf(job));
     }
   }
 }
@@ -97,7 +100,12 @@ export function trigger(draft: Draft): void {
   const { kind, token, before } = wanted;
   const name = triggerJobName(backupName, uid, kind, token, before ?? '');
   if (draft.observed.conflict?.jobName === name) return;
-  draft.effects.push({ kind: 'createJob', ...made(draft, name, { kind, token, time: rfc3339(draft.now) }) });
+  const { observed, effects } = draft;
+  // Somebody let it go by hand and it ended without a claim: nothing that it did counts, and it has the name.
+  const ended = observed.jobs.find((job) => job.metadata.name === name && jobEnd(job) !== undefined);
+  if (ended !== undefined)
+    effects.push({ kind: 'deleteJob', name, uid: ended.metadata.uid, why: 'it ended without a claim', waits: true });
+  effects.push({ kind: 'createJob', ...made(draft, name, { kind, token, time: rfc3339(draft.now) }) });
 }
 
 /** What asks for a run of its own, with the uid of the Job that served the same kind before. */

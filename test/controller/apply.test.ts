@@ -53,10 +53,10 @@ describe('a Job is made', () => {
     expect(made()?.metadata.labels).toEqual({ ...job().metadata.labels, team: 'shop' });
   });
 
-  test('not while the one of its name is being deleted', async () => {
+  test('not while the one of its name is being deleted, which passes', async () => {
     const { labels: _, ...metadata } = job({ deleting: true }).metadata;
     kube.put('jobs', { ...job(), metadata });
-    expect(await does([create])).toEqual({});
+    expect(await does([create])).toMatchObject({ conflict: { jobName, reason: 'NameConflict', transient: true } });
     expect(kube.calls).not.toContain(`patch job ${jobName}`);
   });
 
@@ -251,11 +251,18 @@ describe('a Job is let go', () => {
 });
 
 describe('effects', () => {
-  test('follow each other until one meets something in its way', async () => {
+  test('follow each other, also those after a Job that is refused', async () => {
     kube.refuse = answers(403);
     const remove: Effect = { kind: 'deleteJob', name: 'old', uid: 'job-0', why: 'history limit' };
-    expect(await does([remove, create, take()])).toMatchObject({ conflict: { reason: 'JobRefused' } });
-    expect(kube.calls).toEqual(['delete job old', `create job ${jobName}`]);
+    expect(await does([create, remove])).toMatchObject({ conflict: { reason: 'JobRefused' } });
+    expect(kube.calls).toEqual([`create job ${jobName}`, 'delete job old']);
+  });
+
+  test('end with a write that fails', async () => {
+    kube.refuse = answers(500);
+    const remove: Effect = { kind: 'deleteJob', name: 'old', uid: 'job-0', why: 'history limit' };
+    await expect(does([take(), remove])).rejects.toMatchObject({ status: 500 });
+    expect(kube.calls).toEqual(['create lease dbbackup-orders-db']);
   });
 
   test('that end a start that came to nothing say why on the Job, and touch no other of its name', async () => {
@@ -267,6 +274,17 @@ describe('effects', () => {
     expect([said.slice(0, 14), said.length]).toEqual(['Unschedulable ', 1000]);
     kube.put('jobs', job({ uid: 'job-2' }));
     await expect(does([fail])).rejects.toMatchObject({ status: 409 });
+  });
+
+  test('that end a start leave a pod alone that works though the cache does not show it', async () => {
+    const fail: Effect = { kind: 'failStart', job: job(), reason: 'Unschedulable', message: 'no pod was made' };
+    const labels = { 'batch.kubernetes.io/controller-uid': 'job-1' };
+    kube.put('jobs', job()).put('pods', pod({ phase: 'Running' }, { labels }));
+    await expect(does([fail])).rejects.toThrow(Stale);
+    expect(made()).toEqual(job());
+    kube.put('pods', pod({ phase: 'Failed' }, { labels }));
+    await does([fail]);
+    expect(made()?.spec.activeDeadlineSeconds).toBe(1);
   });
 
   test('that delete a Job that waits leave one alone that another has claimed meanwhile', async () => {

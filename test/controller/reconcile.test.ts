@@ -194,12 +194,85 @@ describe('a world that has changed meanwhile', () => {
   });
 });
 
-test.each([500, 503, 429, 404])('a server that answers %i is for the queue to wait for', async (code) => {
+const refuseJobs = (code: number): void => {
   kube.refuse = (call) => {
     if (call.startsWith('create job')) throw new ApiError(call, code, 'no');
   };
-  await expect(look()).rejects.toMatchObject({ status: code });
-  expect([told, status()]).toEqual([[], backup().status]);
+};
+
+describe('a write that goes on failing', () => {
+  test.each([500, 503, 429, 404])('with %i is for the queue to wait for', async (code) => {
+    refuseJobs(code);
+    await expect(look()).rejects.toMatchObject({ status: code });
+    expect([told, status()?.run]).toEqual([[], undefined]);
+  });
+
+  test('keeps no outcome out of status, which is told once', async () => {
+    const started = job({ started: '2025-03-27T01:00:10Z', ended: 'Failed' });
+    kube.put(
+      'backups',
+      backup({ status: { run: claimOf(started), lastAttemptScheduledTime: '2025-03-27T01:00:00Z' } }),
+    );
+    kube.put('jobs', started);
+    now += 86_400_000;
+    refuseJobs(500);
+    for (let count = 0; count < 3; count++) await expect(look()).rejects.toMatchObject({ status: 500 });
+    expect(status()?.run?.outcome).toBe('Failed');
+    expect(told).toEqual(['finished Failed', 'BackupFailed']);
+  });
+});
+
+describe('a window whose Job is refused', () => {
+  const token = job({ name: 'orders-t-0123456789', uid: 'T', token: 'x', created: '2025-03-27T00:59:00Z' });
+  const ended = [1, 2, 3, 4, 5, 6, 7].map((day) =>
+    job({
+      name: `orders-old-${day}`,
+      uid: `old-${day}`,
+      slot: `2025-03-0${day}T01:00:00Z`,
+      created: `2025-03-0${day}T01:00:00Z`,
+      started: `2025-03-0${day}T01:00:10Z`,
+      ended: 'Failed',
+    }),
+  );
+  beforeEach(() => {
+    const annotated = backup({ metadata: { annotations: { 'dbbackup.io/trigger': 'x' } } });
+    const run = claimOf(job({ uid: 'gone' }), { claimedAt: '2025-03-26T01:00:00Z', outcome: 'Succeeded' });
+    kube.put('backups', { ...annotated, status: { ...annotated.status, run } });
+    refuseJobs(403);
+  });
+
+  test('holds up no other Job of its backup: one that waits is launched to its start', async () => {
+    kube.put('jobs', token);
+    for (let count = 0; count < 3; count++) await look();
+    expect(status()?.run).toMatchObject({ token: 'x', jobUID: 'T' });
+    expect(kube.jobs.get('shop/orders-t-0123456789')?.spec.suspend).toBe(false);
+    expect(condition('BackupHealthy')?.reason).toBe('JobRefused');
+  });
+
+  test('keeps no ended Job, which may be what the quota is full of', async () => {
+    kube.put('jobs', ...ended);
+    await look();
+    expect(writes().filter((call) => call.startsWith('delete job'))).toHaveLength(4);
+  });
+
+  test('is not asked for without pause while a dead lock is to be given back', async () => {
+    const [dead = token] = ended;
+    kube.put('jobs', token, dead).put('leases', lease(dead));
+    expect(await look()).toBeGreaterThanOrEqual(now + 1000);
+    expect(writes()).toContain('put lease dbbackup-orders-db');
+  });
+});
+
+test('a waiting window that is made anew and refused is counted as missed, once', async () => {
+  const waits = job({ created: '2025-03-27T01:00:00Z', annotations: { 'dbbackup.io/spec-hash': 'of another spec' } });
+  kube.put('jobs', waits);
+  kube.put('backups', backup({ status: { missedWindows: 2, missedUntil: '2025-03-29T01:00:00Z' } }));
+  now = Date.parse('2025-03-29T12:00:00Z');
+  refuseJobs(403);
+  for (let count = 0; count < 3; count++) await look();
+  expect(kube.jobs.size).toBe(0);
+  expect(status()).toMatchObject({ missedWindows: 3, missedUntil: '2025-03-29T01:00:00Z' });
+  expect(told.filter((one) => one === 'WindowMissed')).toHaveLength(1);
 });
 
 describe('room under the caps', () => {

@@ -28,6 +28,14 @@ describe('a new token', () => {
     expect(decision.status.lastAttemptScheduledTime).toBeUndefined();
   });
 
+  test('whose Job somebody let go, so that it ended without a claim, has another in its place', () => {
+    const ended = job({ name, token: 'now', created: now, started: now, ended: 'Complete' });
+    expect(told(look({ backup: asked('now'), jobs: [ended] }, now))).toEqual([
+      `delete ${name} job-1: it ended without a claim`,
+      `create ${name}`,
+    ]);
+  });
+
   test('is served by a scheduled Job that waits, whose claim names both', () => {
     const waiting = job();
     const decision = look({ backup: asked('now'), jobs: [waiting] }, window);
