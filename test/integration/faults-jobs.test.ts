@@ -142,6 +142,19 @@ describe.concurrent('with Jobs and what they say', { timeout: 300_000 }, () => {
     expect((await ledger.started()).filter((name) => name === job.metadata.name)).toHaveLength(1);
   });
 
+  it('attack 13: a run that its deadline stops has failed, though its executor says that it was told to', async () => {
+    const own = await scene('attack-13');
+    await own.create(once);
+    await own.trigger('a');
+    const job = await own.started();
+    const told = endedStatus({ run: { outcome: 'Failed', reason: 'Canceled', message: 'stop the run' } });
+    await own.podStatus(await own.pod(job), { ...told, reason: 'DeadlineExceeded' });
+    const failed = await own.untilEnded('Failed');
+    expect(failed.status).toMatchObject({ failureReason: 'DeadlineExceeded', consecutiveFailures: 1 });
+    expect(condition(failed, 'BackupHealthy')).toMatchObject({ status: 'False', reason: 'DeadlineExceeded' });
+    await own.untilFree();
+  });
+
   const gone = '6f3a2c1e-0000-4000-8000-000000000000';
   const lease = {
     metadata: { name: 'dbbackup-orders-db', annotations: { [annotations.job]: 'orders-20250101010000' } },
