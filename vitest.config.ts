@@ -8,6 +8,8 @@ export default defineConfig({
   test: {
     // Stopping a node with its pods takes a while; cut short it would leave processes behind.
     teardownTimeout: 3 * minute,
+    // One second is the default, which a single kubectl may take on a busy machine.
+    expect: { poll: { timeout: 30 * second } },
     projects: [
       {
         test: {

@@ -12,7 +12,7 @@ export interface World {
   images: Images;
 }
 
-export const startTimeoutSeconds = 25;
+export const startTimeoutSeconds = 45;
 
 export const log = (line: string): void => void process.stderr.write(`[e2e] ${line}\n`);
 

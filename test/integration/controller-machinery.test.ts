@@ -1,7 +1,5 @@
 // The controller's caches and its leadership on a real API server that is killed, forgets its history, falls silent or is slow.
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +12,7 @@ import { Transport } from '../../controller/transport.ts';
 import { Reflector } from '../../controller/watch.ts';
 import { type Cluster, startCluster } from '../rig/cluster/cluster.ts';
 import { ownedRig, stopOwnedRig } from '../rig/owned.ts';
+import { withFreePort } from '../rig/servers/place.ts';
 import { waitFor } from '../wait.ts';
 import { createDueBackup, createNamespace, installCrd, jobsOf, type World, world } from './controller-world.ts';
 import { compact, type Gate, killApiServer, type Passage, startGate, startLine } from './machinery-faults.ts';
@@ -199,27 +198,22 @@ describe('a leader whose renewals are slow', () => {
   const lease = async () => (await direct.kube.getLease('slow', 'dbbackup-controller'))?.spec?.holderIdentity;
   const times = (program: Program, text: string): number => program.output().split(text).length - 1;
 
-  async function freePort(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
-
   interface Replica {
     program: Program;
     leads(): Promise<boolean>;
   }
 
-  async function start(identity: string, kubeconfig: string): Promise<Replica> {
-    const port = await freePort();
+  const start = (identity: string, kubeconfig: string): Promise<Replica> =>
+    withFreePort((port) => startAt(port, identity, kubeconfig));
+
+  async function startAt(port: number, identity: string, kubeconfig: string): Promise<Replica> {
     const args = ['--executor-image', 'executor:test', '--namespace', 'slow', '--health-port', '0'];
     const program = startProgram(
       'controller/main.ts',
       [...args, '--metrics-port', String(port), '--identity', identity],
       { KUBECONFIG: kubeconfig },
     );
+    await program.printed('caches are filled');
     const leads = async (): Promise<boolean> =>
       /^dbbackup_leader 1$/m.test(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
     return { program, leads };
@@ -232,7 +226,6 @@ describe('a leader whose renewals are slow', () => {
     await first.program.printed('"leading"');
     const second = await start('second', cluster.kubeconfig);
     try {
-      await second.program.printed('caches are filled');
       await createDueBackup(direct, 'slow', 'orders');
       const job = await waitFor('a Job is started', async () =>
         (await jobsOf(direct, 'slow')).find(({ spec }) => spec.suspend === false),

@@ -54,10 +54,10 @@ describe.concurrent('faults between the controller and the API server', { timeou
         await scene.create({ schedule: '0 0 1 1 *' });
         await scene.until('it is known', ({ status }) => status?.nextScheduledBackup !== undefined);
         // The controller knows of the window before its eyes are shut.
-        const minute = Math.ceil((Date.now() + 8_000) / 60_000) * 60_000;
+        const minute = Math.ceil((Date.now() + 30_000) / 60_000) * 60_000;
         const at = new Date(minute);
         const schedule = `${at.getUTCMinutes()} ${at.getUTCHours()} * * *`;
-        await scene.setClock(minute - 8_000 - Date.now());
+        await scene.setClock(minute - 30_000 - Date.now());
         await scene.patch({ spec: { schedule } });
         const window = `${at.toISOString().slice(0, 19)}Z`;
         await scene.until('it sees the window', ({ status }) => status?.nextScheduledBackup === window);

@@ -19,7 +19,7 @@ beforeAll(async () => {
   direct = world(cluster.kubeconfig);
   await installCrd(direct);
   shared = await FaultyScene.open(cluster, direct, 'controller', true);
-  await shared.start('--start-timeout-seconds', '40');
+  await shared.start('--start-timeout-seconds', '75');
 });
 
 afterAll(async () => {

@@ -5,12 +5,12 @@ import { once } from 'node:events';
 import { access, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { expect, onTestFinished, test } from 'vitest';
 import { run } from '../rig/command.ts';
 import { type Postgres, startPostgres } from '../rig/servers/postgres.ts';
 import { startVersitygw, type Versitygw } from '../rig/servers/versitygw.ts';
+import { waitFor } from '../wait.ts';
 
 const log = (line: string) => console.error(line);
 
@@ -30,6 +30,15 @@ function s3(server: Versitygw, secretAccessKey = server.secretAccessKey): S3Clie
   onTestFinished(() => client.destroy());
   return client;
 }
+
+const isRefused = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on('error', () => resolve(true));
+  });
 
 const gone = (path: string) => expect(access(path)).rejects.toThrow('ENOENT');
 
@@ -90,9 +99,8 @@ async function killedRun(): Promise<{ postgres: number; endpoint: string; direct
 test('servers of a killed run die with it, and the next run removes their directories', async () => {
   const left = await killedRun();
   await access(left.directory);
-  await pause(1000);
-  await expect(fetch(left.endpoint)).rejects.toThrow('fetch failed');
-  await expect(once(connect(left.postgres, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED');
+  await waitFor('the store is gone', () => isRefused(Number(new URL(left.endpoint).port)));
+  await waitFor('the database is gone', () => isRefused(left.postgres));
   const [db, store] = [await startPostgres({ log }), await startVersitygw({ log })];
   onTestFinished(() => Promise.all([db.stop(), store.stop()]).then(() => {}));
   await gone(left.directory);

@@ -52,10 +52,10 @@ async function behave(): Promise<string[]> {
     const outcome = await new Promise<string>((resolve) => {
       const headers = { 'content-type': 'application/json' };
       const where = { host: '127.0.0.1', ...target, path: '/mutate?timeout=5s', agent: turn % 2 === 0 ? kept : false };
-      const request = send({ ...where, method: 'POST', headers, timeout: 5_000 }, (response) => {
+      const request = send({ ...where, method: 'POST', headers, timeout: 30_000 }, (response) => {
         response.resume().on('end', () => resolve(String(response.statusCode)));
       });
-      request.on('timeout', () => request.destroy(new Error('no answer within 5 s')));
+      request.on('timeout', () => request.destroy(new Error('no answer within 30 s')));
       request.on('error', (error) => resolve(error.message)).end(JSON.stringify(reviewOf({})));
     });
     if (outcome !== '200') failures.push(`request ${turn}: ${outcome}`);
