@@ -1,6 +1,6 @@
 // Finds the snapshot that an order means, in storage.
 import type { Manifest } from '../crds/rules/manifest.ts';
-import { type Choice, select } from '../crds/rules/selection.ts';
+import { type Choice, select, type Target } from '../crds/rules/selection.ts';
 import { RunError } from './errors.ts';
 import type { Run } from './run.ts';
 import { isOurs } from './stock.ts';
@@ -10,8 +10,8 @@ import { lookAt, survey } from './survey.ts';
 /** No snapshot of this backup, whole or broken, is there, and the listing did not fail. */
 export class NothingStored extends RunError {}
 
-/** @param target identity of the database that is to be filled; empty when none is */
-export async function chooseSnapshot(run: Run, storage: Storage, choice: Choice, target: string): Promise<Manifest> {
+/** @param target the database that is to be filled; absent: the snapshot is only read */
+export async function chooseSnapshot(run: Run, storage: Storage, choice: Choice, target?: Target): Promise<Manifest> {
   const { clusterUid, namespace, name } = run.task.owner;
   if ('snapshot' in choice) {
     const found = await lookAt(run, storage, choice.snapshot);
@@ -26,7 +26,7 @@ export async function chooseSnapshot(run: Run, storage: Storage, choice: Choice,
     .map((one) => (isOurs(run, one) ? { ...one, owner: { ...one.owner, clusterUid } } : one));
   if (candidates.length === 0 && broken.length === 0)
     throw new NothingStored('SnapshotNotFound', `find a snapshot below "${run.prefix}": there is none`);
-  const selection = select(candidates, { choice, clusterUid, target });
+  const selection = select(candidates, { choice, clusterUid, ...(target === undefined ? {} : { target }) });
   if ('reason' in selection)
     throw new RunError(selection.reason, `find a snapshot below "${run.prefix}": ${selection.detail}`);
   const chosen = candidates.find(({ id }) => id === selection.found);

@@ -1,8 +1,11 @@
 // The executor container of a restore: chooses the snapshot, looks at the target through the restore container, and feeds the dump to it. The
-// target is touched only when the snapshot is there and, unless told otherwise, its whole digest was right.
+// target is touched only when the snapshot is there, opens and, unless told otherwise, has the right digest as a whole.
+import type { Task } from '../crds/rules/contract.ts';
 import type { Restored, RestoreOrder, Skipped, TargetFacts } from '../crds/rules/contract-commands.ts';
 import { isAtomic } from '../crds/rules/engines/restore-script.ts';
+import { engines } from '../crds/rules/engines/table.ts';
 import type { Manifest } from '../crds/rules/manifest.ts';
+import { extent, scopeOf } from '../crds/rules/selection.ts';
 import { chooseSnapshot, NothingStored } from './choose.ts';
 import { RunError } from './errors.ts';
 import { readExit, runFile } from './exchange.ts';
@@ -52,26 +55,51 @@ function checkOrder(run: Run, order: RestoreOrder): void {
   run.log.info({ choice, ifNotEmpty, verifyFirst: order.verifyFirst }, 'a restore is ordered');
 }
 
-function checkEngine(run: Run, { id, engine }: Manifest): void {
-  if (engine !== run.task.engine)
-    throw new RunError(
-      'ConfigInvalid',
-      `restore "${id}": it is a dump of ${JSON.stringify(engine)}, the target is "${run.task.engine}"`,
-    );
+/** Why the target's tool would not put such a dump where the target is. */
+function misfit({ engine, database: target }: Task, manifest: Manifest): string | undefined {
+  const { dumpFormat, database } = manifest;
+  if (engine !== manifest.engine)
+    return `it is a dump of ${JSON.stringify(manifest.engine)}, the target is "${engine}": name a target of its kind`;
+  const format = engines[engine].dumpFormat(target);
+  const ofAll = target.allDatabases === true;
+  if ((manifest.allDatabases === true) !== ofAll || dumpFormat !== format)
+    return `it is a dump of ${extent(scopeOf(manifest))} (${dumpFormat}), the target is ${extent(target)} (${format}): name a target of its kind`;
+  // It goes to the restore container as a line.
+  if (engines[engine].hasDatabases && !ofAll && !/^\P{Cc}+$/u.test(database))
+    return `its manifest names the database ${JSON.stringify(database)}, which none can be: name another snapshot`;
+  return undefined;
+}
+
+function checkFit({ task }: Run, manifest: Manifest): void {
+  const detail = misfit(task, manifest);
+  if (detail !== undefined) throw new RunError('ConfigInvalid', `restore "${manifest.id}": ${detail}`);
 }
 
 /** What a failure means once the target may have been touched. Being told to stop has no other reason then either. */
 function worsen(atomic: boolean): (failure: RunError) => RunError {
-  return (failure) => (atomic ? failure : new RunError('RestoreIncomplete', failure.message, { cause: failure }));
+  return (failure) =>
+    // Told by the container before it touches anything.
+    atomic || failure.reason === 'TargetNotEmpty'
+      ? failure
+      : new RunError('RestoreIncomplete', failure.message, { cause: failure });
 }
 
-/** Gives the dump to the tool. The last chunk goes only when all digests are right, and the end is told only after it. */
+async function* startingWith(
+  first: IteratorResult<Buffer, void>,
+  rest: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, void> {
+  if (first.done === true) return;
+  yield first.value;
+  yield* rest;
+}
+
+/** Gives the dump to the tool, and tells its end once it has ended well. */
 async function give(run: Run, dump: AsyncIterable<Buffer>): Promise<void> {
   const gone = new AbortController();
   const stopWatching = watchTarget(run, gone);
   try {
     await feed(
-      lastHeldBack(dump),
+      dump,
       {
         path: runFile(run.folders.run, 'fifo'),
         openMilliseconds: run.task.limits.firstByteSeconds * 1000,
@@ -84,7 +112,7 @@ async function give(run: Run, dump: AsyncIterable<Buffer>): Promise<void> {
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error;
     const exit = await readEnd(run);
-    if (exit.code !== 0) throw failureOf(exit);
+    if (exit.code !== 0 || exit.reason === 'TargetNotEmpty') throw failureOf(exit);
     throw new RunError('RestoreFailed', `feed the restore: ${error.message} and said that it had ended well`);
   } finally {
     stopWatching();
@@ -105,12 +133,25 @@ async function restoreInto(
     run.log.info({ id: manifest.id }, 'the stored bytes are what was committed');
   }
   const overwrite = order.ifNotEmpty === 'Overwrite' && target.contents > 0;
-  run.signal.throwIfAborted();
-  // Asked again: the digest of a large snapshot takes its time.
-  if (isExpired(run, order)) return expired(order);
-  ear.begin(worsen(isAtomic(manifest.dumpFormat) && !overwrite));
-  await writeVerdict(run, overwrite ? 'overwrite' : 'restore');
-  await give(run, plain(run, storage, manifest, identities));
+  // The last chunk comes only when all digests are right.
+  const dump = lastHeldBack(plain(run, storage, manifest, identities));
+  try {
+    // Nothing of the target goes for a snapshot that does not open.
+    const first = await dump.next();
+    run.signal.throwIfAborted();
+    // Asked again: the digest of a large snapshot takes its time.
+    if (isExpired(run, order)) return expired(order);
+    ear.begin(worsen(isAtomic(manifest.dumpFormat) && !overwrite));
+    await writeVerdict(run, overwrite ? 'overwrite' : 'restore', [order.ifNotEmpty, manifest.database]);
+    await give(run, startingWith(first, dump));
+  } catch (error) {
+    const isLate = error instanceof RunError && error.reason === 'TargetNotEmpty';
+    if (isLate && order.ifNotEmpty === 'Skip') return skipped('TargetNotEmpty', error.message);
+    throw error;
+  } finally {
+    // Not awaited: in the middle of a chunk it answers only after that.
+    dump.return().catch(() => {});
+  }
   run.log.info({ id: manifest.id }, 'every byte was given and is right');
   const exit = await waitForEnd(run);
   if (exit.code !== 0) throw failureOf(exit);
@@ -125,12 +166,13 @@ async function decide(run: Run, storage: Storage, order: RestoreOrder, ear: Ear)
   if (skip !== undefined) return skip;
   let manifest: Manifest;
   try {
-    manifest = await chooseSnapshot(run, storage, order.choice, target.contents === 0 ? target.identity : '');
+    const identity = target.contents === 0 ? target.identity : '';
+    manifest = await chooseSnapshot(run, storage, order.choice, { ...run.task.database, identity });
   } catch (error) {
     if (!(error instanceof NothingStored) || order.ifNoSnapshot === 'Fail') throw error;
     return skipped('NoSnapshot', error.message);
   }
-  checkEngine(run, manifest);
+  checkFit(run, manifest);
   const tooLate = await restoreInto(run, storage, order, { manifest, target }, ear);
   if (tooLate !== undefined) return tooLate;
   return {

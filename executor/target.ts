@@ -45,8 +45,9 @@ export async function readTarget(run: Run): Promise<TargetFacts> {
   }
 }
 
-export function writeVerdict(run: Run, verdict: Verdict): Promise<void> {
-  return writeRunFile(run.folders.run, 'verdict', `${verdict}\n`);
+/** @param details what runFiles.verdict has below the verdict */
+export function writeVerdict(run: Run, verdict: Verdict, details: readonly string[] = []): Promise<void> {
+  return writeRunFile(run.folders.run, 'verdict', `${[verdict, ...details].join('\n')}\n`);
 }
 
 /** Says that every byte was given and is right: only now may the tool see the end. */

@@ -51,7 +51,7 @@ export async function verify(run: Run, order: VerifyOrder, tell: (told: Verified
   try {
     // Read first: a wrong one is told before hours of reading.
     const identities = order.identity === undefined ? undefined : await readIdentities(run, order.identity);
-    const manifest = await chooseSnapshot(run, storage, order.choice, '');
+    const manifest = await chooseSnapshot(run, storage, order.choice);
     const isOpen = manifest.encryption === 'none';
     const opened = isOpen || identities !== undefined;
     if (opened) await openWhole(run, storage, manifest, isOpen ? [] : (identities ?? []));

@@ -89,12 +89,12 @@ export async function* plain(
   manifest: Manifest,
   identities: readonly string[],
 ): AsyncGenerator<Buffer, void, void> {
-  const { id, plainSize: size, plainSha256: sha256 } = manifest;
+  const { id, plainSize: size, plainSha256: sha256, recipients } = manifest;
   const pass = new Pass(run);
   try {
     const meter = pass.thread.measure();
     const sealed = stored(pass, run, storage, manifest, 'read');
-    const opened = identities.length === 0 ? sealed : decrypt(lent(sealed), identities);
+    const opened = identities.length === 0 ? sealed : decrypt(lent(sealed), identities, recipients);
     // Node's gunzip goes on reading a chunk when it asks for the next.
     const packed = manifest.compression === 'zstd' ? lent(opened) : opened;
     yield* lent(meter.pass(decompress(packed, manifest.compression, size)));

@@ -14,10 +14,16 @@ const blocksAtOnce = 16;
 const longestHeader = 65_536;
 const lastLine = /^--- [^\n]*\n/m;
 
+/** Recipients that a message names. */
+const named = 4;
+
 /** None of the identities belongs to a recipient: nothing is known of the bytes. */
 export class NotARecipient extends RunError {
-  constructor(options: ErrorOptions) {
-    super('DecryptFailed', 'decrypt the snapshot: the identity is not one of its recipients', options);
+  /** @param recipients whose identities would do, as far as they are known: the header does not tell them */
+  constructor(recipients: readonly string[], options: ErrorOptions) {
+    const more = recipients.length > named ? ` and ${recipients.length - named} more` : '';
+    const list = recipients.length === 0 ? '' : `: ${recipients.slice(0, named).join(', ')}${more}`;
+    super('DecryptFailed', `decrypt the snapshot: the identity is not one of its recipients${list}`, options);
   }
 }
 
@@ -37,7 +43,11 @@ async function readHeader(reader: ByteReader): Promise<Buffer> {
 }
 
 /** The file's own key. Says whether the header is broken or none of the identities is among its recipients. */
-async function unwrap(header: Buffer, identities: readonly string[]): Promise<Uint8Array> {
+async function unwrap(
+  header: Buffer,
+  identities: readonly string[],
+  recipients: readonly string[],
+): Promise<Uint8Array> {
   const decrypter = new Decrypter();
   let isStranger = false;
   try {
@@ -56,7 +66,7 @@ async function unwrap(header: Buffer, identities: readonly string[]): Promise<Ui
     return await decrypter.decryptHeader(header);
   } catch (error) {
     throw isStranger
-      ? new NotARecipient({ cause: error })
+      ? new NotARecipient(recipients, { cause: error })
       : refuse('its header was changed or is damaged', { cause: error });
   }
 }
@@ -78,10 +88,12 @@ function open(key: KeyObject, number: number, last: boolean, sealed: Buffer): Bu
 /**
  * With identities a chunk of the source has to stay only until the next one is asked for.
  * @param identities age secret keys, each of which may be the one; none leaves the stream as it is
+ * @param recipients public keys that it was sealed for, for messages
  */
 export async function* decrypt(
   source: AsyncIterable<Buffer>,
   identities: readonly string[],
+  recipients: readonly string[] = [],
 ): AsyncGenerator<Buffer, void, void> {
   if (identities.length === 0) {
     yield* source;
@@ -89,7 +101,7 @@ export async function* decrypt(
   }
   const reader = new ByteReader(source);
   try {
-    const fileKey = await unwrap(await readHeader(reader), identities);
+    const fileKey = await unwrap(await readHeader(reader), identities, recipients);
     if (!(await reader.fill(nonceBytes))) throw refuse('it was cut off after its header');
     const key = payloadKey(fileKey, reader.take(nonceBytes));
     let number = 0;

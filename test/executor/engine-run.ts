@@ -1,7 +1,7 @@
 // A backup of any engine into a folder, outside a cluster: the real executor and the engine's own script in a process namespace of its own;
 // then its restore, by the manifest's lines or by the script of a restore's pod.
 import { spawn } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -79,15 +79,31 @@ function contain(script: string, source: Source, env: NodeJS.ProcessEnv = {}): P
 
 const verdicts: Record<string, Verdict> = { Fail: 'refuse', Skip: 'skip', Overwrite: 'overwrite' };
 
+export interface Restoring {
+  /** Name of the database that was dumped, where it is another than that of the target. */
+  dumped?: string;
+  /** What happens after the first look at the target. */
+  meanwhile?: () => Promise<unknown>;
+}
+
 /** What the executor does in a restore's pod: it looks at what the target holds, says what to do, gives the dump, and says that it was all. */
-async function conduct(folder: string, file: string, ifNotEmpty: string, signal: AbortSignal): Promise<void> {
+async function conduct(
+  folder: string,
+  file: string,
+  details: [ifNotEmpty: string, dumped: string],
+  meanwhile: Restoring['meanwhile'],
+  signal: AbortSignal,
+): Promise<void> {
   let facts = '';
   while (facts === '' && !signal.aborted) {
     facts = await readFile(join(folder, runFiles.facts), 'utf8').catch(() => '');
     await pause(50);
   }
   const isEmpty = /^contents=\s*0\s*$/m.test(facts);
-  await writeFile(join(folder, runFiles.verdict), isEmpty ? 'restore' : (verdicts[ifNotEmpty] ?? 'refuse'));
+  await meanwhile?.();
+  const verdict = isEmpty ? 'restore' : (verdicts[details[0]] ?? 'refuse');
+  await writeFile(join(folder, `${runFiles.verdict}.part`), `${[verdict, ...details].join('\n')}\n`);
+  await rename(join(folder, `${runFiles.verdict}.part`), join(folder, runFiles.verdict));
   const feeder = spawn('sh', ['-c', 'cat "$1" > "$2"', 'feed', file, join(folder, runFiles.fifo)], { stdio: 'ignore' });
   const stop = () => feeder.kill('SIGKILL');
   signal.addEventListener('abort', stop, { once: true });
@@ -140,7 +156,12 @@ export class EngineRuns {
   }
 
   /** Runs the script of a restore's pod over the bytes of a dump. */
-  async restore(source: Source, dump: Buffer, ifNotEmpty = 'Fail'): Promise<Process & { exit: string; error: string }> {
+  async restore(
+    source: Source,
+    dump: Buffer,
+    ifNotEmpty = 'Fail',
+    { dumped = source.database.name ?? '', meanwhile }: Restoring = {},
+  ): Promise<Process & { exit: string; error: string }> {
     const root = await this.folder();
     for (const path of Object.values(paths)) await mkdir(join(root, path), { recursive: true });
     await folders(root, source);
@@ -150,7 +171,7 @@ export class EngineRuns {
     await writeFile(file, dump);
     const running = contain(restoreScript(engines[source.engine], root), source);
     const feeder = new AbortController();
-    const conducting = conduct(join(root, paths.run), file, ifNotEmpty, feeder.signal);
+    const conducting = conduct(join(root, paths.run), file, [ifNotEmpty, dumped], meanwhile, feeder.signal);
     const ended = await running;
     feeder.abort();
     await conducting;

@@ -72,6 +72,10 @@ describe('decrypt', () => {
       message: expect.stringContaining('not one of its recipients'),
     });
     expect(String(error)).not.toContain(stranger);
+    const recipients = Array.from({ length: 6 }, (_, n) => `age1recipient${n}`);
+    await expect(collect(decrypt(inChunks(file, 500), [stranger], recipients))).rejects.toThrow(
+      /not one of its recipients: age1recipient0, .*, age1recipient3 and 2 more$/,
+    );
     await expect(open(file, 500, ['AGE-SECRET-KEY-1WRONG'])).rejects.toMatchObject({
       reason: 'DecryptFailed',
       message: expect.not.stringContaining('1WRONG'),

@@ -153,6 +153,15 @@ describe('verify', () => {
       expect(await verified({ command: 'verify', choice: { snapshot: id } })).toMatchObject({ id });
   });
 
+  test('the newest of our own is meant, also while snapshots of an old identity are there', async () => {
+    const { owner } = bare.run.task;
+    await store({ day: 1 });
+    const { id } = await store({ day: 2, over: { identity: '7300000000000000002/16384' } });
+    await store({ day: 3, owner: { ...owner, clusterUid: 'uid-of-another' } });
+    expect(await verified()).toMatchObject({ id });
+    expect(await verified({ command: 'verify', choice: { asOf: '2026-03-03T12:00:00Z' } })).toMatchObject({ id });
+  });
+
   test('bytes that are others than were committed are found with and without an identity', {
     timeout: 60_000,
   }, async () => {
@@ -212,8 +221,11 @@ describe('verify', () => {
   });
 
   test('another identity is told before anything is opened, a wrong Secret before anything is read', async () => {
-    await store({ recipients: [await identityToRecipient(await generateIdentity())] });
-    expect(await failing(await withKey(await generateIdentity()))).toMatchObject({ reason: 'DecryptFailed' });
+    const { recipients } = await store({ recipients: [await identityToRecipient(await generateIdentity())] });
+    expect(await failing(await withKey(await generateIdentity()))).toMatchObject({
+      reason: 'DecryptFailed',
+      message: expect.stringContaining(recipients[0] ?? 'no recipient'),
+    });
     const recipient = await identityToRecipient(await generateIdentity());
     expect(await failing(await withKey(recipient))).toMatchObject({
       reason: 'SecretInvalid',

@@ -103,6 +103,14 @@ test.each<[string, string[], Reason, RegExp]>([
   await expectFailure(await runs.backup(source(command, ['cat'])), reason, message);
 });
 
+test.each(['Skip', 'Fail', 'Overwrite'])('a restore command is told ifNotEmpty: %s', async (ifNotEmpty) => {
+  const seen = join(await runs.folder(), 'seen');
+  const script = ['sh', '-c', 'cat > "$0"; printf " %s" "$DBBACKUP_IF_NOT_EMPTY" >> "$0"', seen];
+  const ended = await runs.restore(source(script, ['sh']), Buffer.from('dump'), ifNotEmpty);
+  expect(ended.exit, ended.output).toBe('0 -');
+  expect(await readFile(seen, 'utf8')).toBe(`dump ${ifNotEmpty}`);
+});
+
 test('a restore command that is not there or fails, by its own reason', async () => {
   const gone = await runs.restore(source(['no-such-program'], ['no-such-program']), Buffer.from('x'));
   expect(gone.exit, gone.output).toBe(`${reasons.RestoreFailed.exitCode} RestoreFailed`);

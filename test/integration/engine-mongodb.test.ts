@@ -142,6 +142,24 @@ test('a restore hands the archive on as it is, and replays the log of changes wh
   expect((await runs.restore(source, whole)).exit).toBe(`${reasons.TargetNotEmpty.exitCode} TargetNotEmpty`);
 });
 
+test('a restore into a database of another name says so to mongorestore, in the words of its patterns', async () => {
+  const empty = { answers: { ...answers, 'ask_count.js': 'ok 0\n' } };
+  const named = async (name: string, dumped: string): Promise<string> => {
+    const { source, folder } = await sourceWith(empty, { database: { host: 'shop-db', port: 27017, name } });
+    const ended = await runs.restore(source, whole, 'Skip', { dumped });
+    expect(ended.exit, ended.output).toBe('0 -');
+    return readFile(join(folder, 'words'), 'utf8');
+  };
+  expect(await named('staging', 'shop')).toContain('--nsInclude=shop.*\n--nsFrom=shop.*\n--nsTo=staging.*\n');
+  expect(await named('to*the\\left', 'a  *b ')).toContain('--nsFrom=a  \\*b .*\n--nsTo=to\\*the\\\\left.*\n');
+  expect(await named('shop', 'shop')).not.toContain('--ns');
+  const { source, folder } = await sourceWith(empty, {
+    database: { host: 'shop-db', port: 27017, allDatabases: true },
+  });
+  expect((await runs.restore(source, whole)).exit).toBe('0 -');
+  expect(await readFile(join(folder, 'words'), 'utf8')).not.toContain('--ns');
+});
+
 test("the manifest's lines hand the archive on as it is, into a target that mongosh calls empty", async () => {
   const { source, folder } = await sourceWith({ answers: { ...answers, count: '0\n' } });
   const backup = await runs.backup(source);

@@ -143,6 +143,20 @@ test('200,000 keys go into a server that runs', async () => {
   expect(await target.cli('DEBUG', 'DIGEST')).toBe(await server.cli('DEBUG', 'DIGEST'));
 }, 300_000);
 
+test('a server that is filled after the first look at it is left alone', async () => {
+  await server.pipe(awkward);
+  const dump = await dumpOf(await runs.backup(source(server, raw)));
+  const target = await another();
+  const refill = { meanwhile: () => target.cli('SET', 'living', '1') };
+  const failed = await runs.restore(source(target), dump, 'Fail', refill);
+  expect(failed.exit, failed.output).toBe(`${reasons.TargetNotEmpty.exitCode} TargetNotEmpty`);
+  expect(failed.error).toBe('the target was empty and holds 1 things now: nothing was restored\n');
+  await target.cli('FLUSHALL');
+  const skipped = await runs.restore(source(target), dump, 'Skip', refill);
+  expect([skipped.exit, skipped.code], skipped.output).toEqual(['0 TargetNotEmpty', 0]);
+  expect(await target.cli('KEYS', '*')).toBe('living');
+});
+
 test('half a dump goes into no server', async () => {
   await server.cli('DEBUG', 'POPULATE', '20000', 'many', '64');
   const backup = await runs.backup(source(server, raw));

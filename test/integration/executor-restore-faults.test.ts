@@ -149,14 +149,18 @@ describe('the tool', () => {
   });
 
   test('loses its connection: what it had written is taken back', async () => {
+    const rest = Promise.withResolvers<void>();
+    const passed = rest.promise.then(() => 'pass' as const);
+    proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= thirdRange ? passed : 'pass');
     const running = await start();
-    const backend = `select count(*) from pg_stat_activity where datname = '${target}' and query like 'COPY%'`;
-    await waitFor('rows to be written', async () => (await world.sql(backend)).trim() !== '0');
-    await world.sql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${target}'`);
+    const copies = `from pg_stat_activity where datname = '${target}' and query like 'COPY%'`;
+    await waitFor('rows to be written', async () => (await world.sql(`select count(*) ${copies}`)).trim() !== '0');
+    expect((await world.sql(`select pg_terminate_backend(pid) ${copies}`)).trim()).toBe('t');
+    rest.resolve();
     await expectFailure(running, 'RestoreFailed', /restore tool ended with exit code/);
   });
 
-  test('and its whole container are killed for memory', async () => {
+  test('and its whole container are killed for memory', { timeout: 240_000 }, async () => {
     proxy.onRequest = (request) => ((rangeOf(request) ?? 0) >= thirdRange ? 'hang' : 'pass');
     const running = await start();
     await waitFor('the restore to begin', async () => running.executor.output().includes('the first byte goes'));
@@ -164,6 +168,38 @@ describe('the tool', () => {
     proxy.onRequest = () => 'pass';
     await expectFailure(running, 'RestoreFailed', /it was killed/);
   });
+});
+
+describe('a target', () => {
+  test('that was emptied and not filled again is told as incomplete', async () => {
+    await world.sql('create table old (id int)', target);
+    const overwrite = { ifNotEmpty: 'Overwrite', choice: { snapshot: id }, notAfter: '2099-01-01T00:00:00Z' } as const;
+    const tools = await brokenRestore(scratch, 'dd bs=65536 count=40 > /dev/null 2>&1; echo it broke >&2; exit 3');
+    await expectFailure(await start({ ...trusting, ...overwrite }, { tools }), 'RestoreIncomplete', /it broke/);
+  });
+
+  test.each(['Fail', 'Skip'] as const)(
+    'that is filled by others while the snapshot is verified is left alone: %s',
+    async (ifNotEmpty) => {
+      const fill = async () => {
+        await world.sql('create table if not exists meanwhile (id int)', target);
+        return 'pass' as const;
+      };
+      proxy.onRequest = (request) => (rangeOf(request) === thirdRange ? fill() : 'pass');
+      const { done, restore } = await start({ ...restoreLatest, ifNotEmpty });
+      const { code, report, output } = await done;
+      const told =
+        ifNotEmpty === 'Fail'
+          ? { outcome: 'Failed', reason: 'TargetNotEmpty' }
+          : { outcome: 'Skipped', why: 'TargetNotEmpty' };
+      expect(report?.run, output).toMatchObject({ ...told, message: expect.stringContaining('holds 1 things now') });
+      const expected = ifNotEmpty === 'Fail' ? reasons.TargetNotEmpty.exitCode : 0;
+      expect([code, await restore.ended]).toEqual([expected, expected]);
+      expect(await world.sql("select tablename from pg_tables where schemaname = 'public'", target)).toBe(
+        'meanwhile\n',
+      );
+    },
+  );
 });
 
 describe('an executor half way', () => {

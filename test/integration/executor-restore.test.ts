@@ -139,6 +139,26 @@ describe('overwrite', () => {
     expect(done.report?.run, done.output).toMatchObject({ outcome: 'Succeeded', id });
     expect(await contentOf(world, target)).toBe(await contentOf(world, 'orders'));
   });
+
+  test('drops nothing for a snapshot that the identity does not open, and names whose would', async () => {
+    const recipient = await identityToRecipient(await generateIdentity());
+    const place = placeFor('directory', { recipients: [recipient] });
+    const choice = { snapshot: await backup(place, 1) };
+    const target = await emptyDatabase();
+    await world.sql('create table living (id int); insert into living values (7)', target);
+    const before = await contentOf(world, target);
+    const order = { ...restoreLatest, ifNotEmpty: 'Overwrite', choice, notAfter: '2099-01-01T00:00:00Z' } as const;
+    for (const verifyFirst of [true, false]) {
+      const { report, output } = await restoreInto(...[place, target, { ...order, verifyFirst }], {
+        identity: await generateIdentity(),
+      });
+      expect(report?.run, output).toMatchObject({
+        ...{ outcome: 'Failed', reason: 'DecryptFailed' },
+        message: expect.stringContaining(`not one of its recipients: ${recipient}`),
+      });
+      expect(await contentOf(world, target)).toBe(before);
+    }
+  });
 });
 
 test('no secret shows in a log, a message, an argument or a variable, of a good restore and of failing ones', async () => {

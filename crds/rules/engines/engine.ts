@@ -90,10 +90,12 @@ export interface Engine {
   shell: string;
   /**
    * POSIX shell, placed after `shell` by restoreScript. It defines three functions:
-   * - `contents`: prints how many things there are in the target that a restore would meet; 0 means that it is empty. Not 0 as exit code: it cannot tell.
+   * - `contents`: prints how many things there are in the target that a restore would meet; 0 means that it is empty. Not 0 as exit code: it
+   *   cannot tell. Asked twice: at the beginning and right before `restore`.
    * - `clear`: empties the target; only called for ifNotEmpty Overwrite, after log_in.
    * - `restore ARGUMENT...`: reads the whole dump from standard input and puts it back; not 0 when it failed. The arguments are those of
    *   the restore (engine command: the restoreCommand).
+   * At hand as well: `$DBBACKUP_IF_NOT_EMPTY`, and `$dumped_database`, the name of the database that was dumped; both only in `restore`.
    */
   restoreShell: string;
   byHand(database: Scope & { restoreCommand?: string[] }): ByHand;

@@ -160,7 +160,17 @@ clear() {
   case $said in *'ok '*) ;; *) printf '%s\\n' "$said" >&2; return 1 ;; esac
 }
 
+# A name as a word of mongorestore's patterns.
+literally() {
+  printf '%s' "$1" | sed 's/[*\\\\]/\\\\&/g'
+}
+
+# An archive goes into the database that it names, unless it is told otherwise.
 restore() {
+  case $DBBACKUP_DATABASE in
+    '' | "$dumped_database") ;;
+    *) set -- "--nsInclude=$(literally "$dumped_database").*" "--nsFrom=$(literally "$dumped_database").*" "--nsTo=$(literally "$DBBACKUP_DATABASE").*" "$@" ;;
+  esac
   head -c ${listBytes} > "$TEMPORARY/list"
   if cat "$TEMPORARY/list" | ${hasOplog}; then set -- --oplogReplay "$@"; fi
   cat "$TEMPORARY/list" - | with mongorestore --archive --stopOnError "$@"

@@ -130,6 +130,8 @@ const pageMilliseconds = 60_000;
 export const redisRestore = `
 # Keys of all databases, and libraries of functions.
 contents() {
+  info=$(ask INFO)
+  case $info in *redis_version:* | *valkey_version:*) ;; *) printf '%s\\n' "$info" >&2; return 1 ;; esac
   sum=$(ask FUNCTION LIST | grep -c '^library_name') || true
   for keys in $(printf '%s\\n' "$info" | tr -d '\\r' | sed -n 's/^db[0-9]*:keys=\\([0-9]*\\),.*/\\1/p'); do sum=$((sum + keys)); done
   echo "$sum"

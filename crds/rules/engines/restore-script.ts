@@ -26,6 +26,11 @@ nap() {
   sleep "$1" 2> /dev/null || sleep 1
 }
 
+# How many things the target holds, as $things.
+count_things() {
+  things=$(contents 2>> "$TEMPORARY/stderr") || refuse ${code('RestoreFailed')} "look whether the target is empty: $(said)"
+}
+
 # Tells the executor that this container lives, also while the tool takes no bytes.
 tell_alive() {
   count=0
@@ -43,15 +48,26 @@ tell_alive &
 : > "$TEMPORARY/stderr"
 find_authorities
 log_in
-things=$(contents 2>> "$TEMPORARY/stderr") || refuse ${code('RestoreFailed')} "look whether the target is empty: $(said)"
+count_things
 tell contents "$things"
 mv "$RUN/${runFiles.facts}.part" "$RUN/${runFiles.facts}"
 while [ ! -e "$RUN/${runFiles.verdict}" ]; do
   [ ! -e "$TEMPORARY/gone" ] || refuse ${code('RestoreFailed')} "the executor has given up or is gone: nothing was restored"
   nap
 done
-case $(cat "$RUN/${runFiles.verdict}") in
-  restore) ;;
+{ read -r verdict; read -r DBBACKUP_IF_NOT_EMPTY; IFS= read -r dumped_database; } < "$RUN/${runFiles.verdict}"
+export DBBACKUP_IF_NOT_EMPTY
+case $verdict in
+  restore)
+    # The executor may have read all of a large snapshot meanwhile.
+    count_things
+    now="the target was empty and holds $things things now: nothing was restored"
+    case $things:$DBBACKUP_IF_NOT_EMPTY in
+      0:*) ;;
+      *:Skip) refuse 0 TargetNotEmpty "$now" ;;
+      *) refuse ${code('TargetNotEmpty')} "$now" ;;
+    esac
+    ;;
   overwrite) clear 2>> "$TEMPORARY/stderr" || refuse ${code('RestoreFailed')} "empty the target: $(said)" ;;
   refuse) refuse ${code('TargetNotEmpty')} "the target holds $things things already" ;;
   *) finish 0 - ;;

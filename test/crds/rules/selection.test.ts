@@ -1,6 +1,6 @@
 // Which snapshot `latest` and `asOf` mean, above all what they must never mean: a dump of the empty database that is to be filled.
 import { describe, expect, test } from 'vitest';
-import { type Candidate, type Choice, select } from '../../../crds/rules/selection.ts';
+import { type Candidate, type Choice, select, type Wanted } from '../../../crds/rules/selection.ts';
 
 const here = 'uid-here';
 const lost = 'uid-lost';
@@ -14,12 +14,17 @@ function snapshot(day: number, identity: string, clusterUid = here, over: Partia
     owner: { clusterUid, namespace: 'shop', name: 'orders' },
     dumpStartedAt: `${date}T01:00:05Z`,
     identity,
+    database: 'orders',
     ...over,
   };
 }
 
 const ask = (candidates: Candidate[], choice: Choice = { latest: true }, target = '') =>
+  into(candidates, { name: 'orders', identity: target }, choice);
+const into = (candidates: Candidate[], target: NonNullable<Wanted['target']>, choice: Choice = { latest: true }) =>
   select(candidates, { choice, clusterUid: here, target });
+const toRead = (candidates: Candidate[], choice: Choice = { latest: true }) =>
+  select(candidates, { choice, clusterUid: here });
 const idOf = (day: number) => ({ found: snapshot(day, '').id });
 
 test('latest is the newest dump, in whatever order they are listed', () => {
@@ -109,6 +114,55 @@ describe('attack 6: two Kubernetes clusters in one place', () => {
 
   test('a snapshot that lacks its identity is not taken for one of a known database', () => {
     expect(ask([snapshot(7, before), snapshot(9, '')])).toMatchObject({ reason: 'SnapshotAmbiguous' });
+  });
+});
+
+describe('a dump of another kind than the target', () => {
+  const all = { database: '', allDatabases: true } as const;
+  const one = { name: 'orders', identity: '' };
+
+  test('is not meant: those of the kind are no other database beside it', () => {
+    const both = [snapshot(6, '73/16384'), snapshot(7, '73/16384'), snapshot(9, '73', here, all)];
+    expect(into(both, { allDatabases: true, identity: '' })).toEqual(idOf(9));
+    expect(into(both, one, { asOf: '2026-03-08T00:00:00Z' })).toEqual(idOf(7));
+  });
+
+  test('is named with the target where nothing else is there', () => {
+    expect(into([snapshot(7, '', here, all), snapshot(9, '', here, all)], one)).toEqual({
+      reason: 'ConfigInvalid',
+      detail: `the newest, ${snapshot(9, '').id} (dumped 2026-03-09T01:00:05Z), is a dump of all databases, the target is the database "orders": name one that fits by its id, or another target`,
+    });
+    expect(into([snapshot(9, '')], { allDatabases: true, identity: '' })).toMatchObject({
+      reason: 'ConfigInvalid',
+      detail: expect.stringContaining('is a dump of the database "orders", the target is all databases'),
+    });
+  });
+
+  test('is no reason to take an older state for the latest', () => {
+    expect(into([snapshot(2, ''), snapshot(9, '', here, all)], one)).toMatchObject({
+      reason: 'ConfigInvalid',
+      detail: expect.stringContaining(snapshot(9, '').id),
+    });
+    // What another cluster dumps says nothing of ours.
+    expect(into([snapshot(2, before), snapshot(9, '73', lost, all)], one)).toEqual(idOf(2));
+  });
+
+  test('of another name is of the same kind: production is cloned to staging so', () => {
+    expect(into([snapshot(9, before)], { name: 'staging', identity: now })).toEqual(idOf(9));
+  });
+});
+
+describe('to read only', () => {
+  test('the newest of our own is meant, also while those of an old identity are there', () => {
+    expect(toRead([snapshot(7, before), snapshot(8, now), snapshot(9, now, lost)])).toEqual(idOf(8));
+    expect(toRead([snapshot(7, before), snapshot(8, now)], { asOf: '2026-03-07T12:00:00Z' })).toEqual(idOf(7));
+    expect(toRead([snapshot(7, ''), snapshot(9, '', lost)])).toEqual(idOf(7));
+    expect(toRead([snapshot(7, before), snapshot(8, '7300', here, { allDatabases: true })])).toEqual(idOf(8));
+  });
+
+  test('of strangers one has to be meant', () => {
+    expect(toRead([snapshot(7, before, lost), snapshot(9, before, lost)])).toEqual(idOf(9));
+    expect(toRead([snapshot(7, before, lost), snapshot(9, now, lost)])).toMatchObject({ reason: 'SnapshotAmbiguous' });
   });
 });
 
