@@ -173,11 +173,12 @@ export function newest(events: readonly KubeEvent[]): KubeEvent | undefined {
 
 export const timeOf = (event: KubeEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
 
-/** When the last container of a pod ended, in ms; undefined where nothing says. */
+/** When a pod ended, in ms: a pod that was evicted may tell of no container. Undefined while it has not, or where nothing says. */
 export function endOf(pod: Pod): number | undefined {
-  const times = statusesOf(pod)
-    .map(({ state }) => Date.parse(state?.terminated?.finishedAt ?? ''))
-    .filter((time) => !Number.isNaN(time));
+  if (!podEnded(pod)) return undefined;
+  const ends = statusesOf(pod).map(({ state }) => state?.terminated?.finishedAt);
+  const changes = (pod.status?.conditions ?? []).map(({ lastTransitionTime }) => lastTransitionTime);
+  const times = [...ends, ...changes].map((time) => Date.parse(time ?? '')).filter((time) => !Number.isNaN(time));
   return times.length === 0 ? undefined : Math.max(...times);
 }
 

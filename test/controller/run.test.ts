@@ -164,11 +164,15 @@ describe('a run whose pod is gone and that waits for another', () => {
   test("after one that failed is ended in its time from that one's end", () => {
     const terminated = { exitCode: 12, finishedAt: '2025-03-27T02:00:00Z' };
     const failed = pod({ phase: 'Failed', containerStatuses: [container('executor', { terminated })] });
-    const limit = Date.parse('2025-03-27T02:00:00Z') + 600_000 + backoff;
-    const at = (time: number) =>
-      told(look({ backup: claimed, jobs: [running], pods: [failed] }, new Date(time).toISOString()));
-    expect(at(limit - 1000)).toEqual([]);
-    expect(at(limit)).toContain(`fail ${jobName}: Unschedulable`);
+    const lastTransitionTime = '2025-03-27T02:00:00Z';
+    const conditions = [{ type: 'DisruptionTarget', status: 'True', lastTransitionTime }];
+    const limit = Date.parse(lastTransitionTime) + 600_000 + backoff;
+    for (const one of [failed, pod({ phase: 'Failed', conditions })]) {
+      const at = (time: number) =>
+        told(look({ backup: claimed, jobs: [running], pods: [one] }, new Date(time).toISOString()));
+      expect(at(limit - 1000)).toEqual([]);
+      expect(at(limit)).toContain(`fail ${jobName}: Unschedulable`);
+    }
   });
 });
 
@@ -242,6 +246,17 @@ describe('a run that succeeded', () => {
     const known = backup({ status: { ...status, snapshots: [{ id: 'old', size: 1 }], snapshotCount: 9 } });
     const cut = look({ ...world, backup: known, pods: [executorSaid(encodeResult({ run: success }))] }, now);
     expect(cut.status).toMatchObject({ snapshots: [{ id: 'old', size: 1 }], snapshotCount: 9 });
+  });
+
+  test('keeps what was known of the store when the run could not list it, and tells that retention failed', () => {
+    const before = { snapshots: [{ id: 'old', size: 1 }], snapshotCount: 9, foreignSnapshots: 2 };
+    const message = encodeResult({ run: success, inventory: { pruneError: 'list "p/": 503' } });
+    const decision = look(
+      { ...world, backup: backup({ status: { ...status, ...before } }), pods: [executorSaid(message)] },
+      now,
+    );
+    expect(decision.status).toMatchObject({ ...before, lastSnapshot: { id: success.id } });
+    expect(conditionOf(decision, 'Retained')).toMatchObject({ reason: 'PruneFailed', message: 'list "p/": 503' });
   });
 
   test('and whose result is lost is as old as its claim, and its snapshot is not made up', () => {
