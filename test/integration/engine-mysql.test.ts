@@ -2,7 +2,7 @@
 // script asks of the server, what it gives the tools and what comes back are real; what only MySQL has is not (docs/engines.md).
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
 import { awkwardTables, contentOf } from '../executor/mysql-content.ts';
@@ -114,6 +114,57 @@ test('a tool of a newer series, and of one whose version has another form, dumps
     const backup = await runs.backup(await source({}, version));
     expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
   }
+});
+
+/** MySQL's client, whose server answers SHOW GRANTS so: what MariaDB cannot take back on one schema. */
+const granted = (...lines: string[]): Promise<string> =>
+  runs.tool(
+    'mysql',
+    '/usr/bin/mariadb',
+    `case "$*" in *'-e show grants'*) cat << 'END'\n${lines.join('\n')}\nEND\nexit 0 ;; esac\nexec "$REAL" "$@"`,
+  );
+const onServer = 'GRANT SELECT, INSERT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON *.* TO `least`@`%`';
+const taken = (rights: string, schema: string) => `REVOKE ${rights} ON \`${schema}\`.* FROM \`least\`@\`%\``;
+
+describe('rights on the server that are taken back on one schema', () => {
+  const all = () => ({ host: server.host, port: server.port, allDatabases: true as const });
+
+  test.each<[string, () => Partial<Source>, string, RegExp]>([
+    [
+      'of all databases',
+      () => ({ database: all() }),
+      taken('INSERT, SELECT', 'secret'),
+      /it has no SELECT on secret\.\*, by/,
+    ],
+    [
+      'of all databases, with an odd name',
+      () => ({ database: all() }),
+      taken('EVENT', "a``b'c\\_%"),
+      /no EVENT on a`b'c\\_%\.\*, by/,
+    ],
+    [
+      'of the database that is dumped',
+      () => ({}),
+      taken('SHOW VIEW, SELECT', 'orders'),
+      /no SELECT on orders\.\*, SHOW VIEW on orders\.\*, by/,
+    ],
+  ])('are told, and nothing is dumped, %s', async (_what, over, revoke, message) => {
+    const one = await source(over());
+    const tools = [await granted(onServer, revoke), ...(one.tools ?? [])];
+    await expectFailure(await runs.backup({ ...one, tools }), 'DatabaseAuthFailed', message);
+  });
+
+  test.each<[string, () => Partial<Source>, string]>([
+    ['another database', () => ({}), taken('SELECT', 'secret')],
+    ['a right that a dump does not need', () => ({ database: all() }), taken('INSERT, EXECUTE', 'secret')],
+    ['a right that is not asked for', () => ({ arguments: ['--skip-events'] }), taken('EVENT', 'orders')],
+    ['a schema that is never dumped with all', () => ({ database: all() }), taken('SELECT', 'performance_schema')],
+  ])('do not stand in the way for %s', async (_what, over, revoke) => {
+    const one = await source(over());
+    const tools = [await granted(onServer, revoke), ...(one.tools ?? [])];
+    const backup = await runs.backup({ ...one, tools });
+    expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
+  });
 });
 
 test('a login without SHOW_ROUTINE is told so', async () => {

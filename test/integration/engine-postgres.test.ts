@@ -3,6 +3,7 @@
 import { chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { TlsMode } from '../../crds/rules/engines/engine.ts';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
 import { awkwardTables, contentQuery, manyTables } from '../executor/postgres-content.ts';
@@ -204,6 +205,84 @@ describe('a login', () => {
     const backup = await runs.backup(source({ keys, arguments: ['--exclude-table=texts', '--exclude-table=no_rows'] }));
     expectSuccess(backup);
     await sql('drop owned by least', 'orders');
+  });
+});
+
+describe('a login that fails', () => {
+  const from = 'connection to server at "db" (10.0.0.1), port 5432 failed: ';
+  const noEntry = (user: string, last: string) =>
+    `FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "${user}", database "orders", ${last}`;
+
+  test.each<[string, string, TlsMode | undefined, Reason]>([
+    ['a missing entry', noEntry('me', 'no encryption'), undefined, 'DatabaseAuthFailed'],
+    ['a missing entry with TLS', noEntry('me', 'SSL encryption'), 'require', 'DatabaseAuthFailed'],
+    [
+      'a missing entry for who is called certificates',
+      noEntry('certificates', 'no encryption'),
+      undefined,
+      'DatabaseAuthFailed',
+    ],
+    [
+      'a missing entry for who is called as a fault',
+      noEntry('SSL error', 'SSL encryption'),
+      'require',
+      'DatabaseAuthFailed',
+    ],
+    ['an entry that is for TLS', noEntry('me', 'no encryption'), 'disable', 'ConfigInvalid'],
+    ['an entry of an older server that is for TLS', noEntry('me', 'SSL off'), 'disable', 'ConfigInvalid'],
+    ['a certificate of nobody', 'SSL error: certificate verify failed', 'verify-ca', 'ConfigInvalid'],
+    ['no authorities', 'root certificate file "/nobody/root.crt" does not exist', 'verify-ca', 'ConfigInvalid'],
+    [
+      'a certificate of another',
+      'server certificate for "a" does not match host name "b"',
+      'verify-full',
+      'ConfigInvalid',
+    ],
+    ['a server without TLS', 'server does not support SSL, but SSL was required', 'require', 'ConfigInvalid'],
+    ['a password', 'FATAL:  password authentication failed for user "me"', undefined, 'DatabaseAuthFailed'],
+    ['a database', 'FATAL:  database "certificate" does not exist', undefined, 'ConfigInvalid'],
+    ['a host', 'could not translate host name "certificate.shop" to address', undefined, 'DatabaseUnreachable'],
+  ])('for %s is told as such', async (_what, said, mode, reason) => {
+    const psql = await runs.tool('psql', '', `cat >&2 << 'END'\npsql: error: ${from}${said}\nEND\nexit 2`);
+    const access = { ...login, ...(mode === undefined ? {} : { tls: { mode } }) };
+    const ended = await runs.backup(source({ access, tools: [psql, server.bin] }));
+    await expectFailure(ended, reason, /connection to server at "db"/);
+    const message = ended.result?.run.outcome === 'Failed' ? ended.result.run.message : '';
+    expect(message.includes('spec.database.tls')).toBe(reason === 'ConfigInvalid' && !said.includes('database "cert'));
+  });
+});
+
+describe('F23 what a dump tool says', () => {
+  const password = String.raw`canary.*[a&\1'"$(id)/`;
+
+  test('is told without the password, also where it is cut', async () => {
+    await sql(`drop role if exists odd; create role odd superuser login password '${password.replaceAll("'", "''")}'`);
+    const version = '[ "$1" = --version ] && exec "$REAL" --version';
+    // Wherever its end begins, it does so in the middle of one.
+    const words = `for n in $(seq 60); do cut -d : -f 5- "$PGPASSFILE" | sed 's/\\\\\\(.\\)/\\1/g' | tr -d '\\n' >&2; done`;
+    const body = `${version}\n${words}\necho ' is bad' >&2\nexit 3`;
+    const tool = await runs.tool('pg_dump', join(server.bin, 'pg_dump'), body);
+    const ended = await runs.backup(source({ keys: { username: 'odd', password }, tools: [tool, server.bin] }));
+    await expectFailure(ended, 'DumpFailed', /exit code 3: [\][secrt]*\[secret\] is bad$/);
+    const told = `${ended.output}\n${JSON.stringify(ended.result)}`;
+    for (const part of ['canary', '[a&', '(id)/']) expect(told).not.toContain(part);
+  });
+
+  test('is told without any value of the Secret where the keys are for a command to read', async () => {
+    const body = 'cd "$DBBACKUP_KEYS"; for key in *; do echo "$key is <$(cat "$key")>" >&2; done; exit 4';
+    const tool = await runs.tool('dump-it', '', body);
+    const ended = await runs.backup({
+      engine: 'command',
+      database: { host: 'db', port: 1, restoreCommand: ['true'] },
+      access: { secret: { name: 'orders-db', keys: {} } },
+      keys: { login: 'orders-app', password: 'orders-app-canary', tls: 'BEGIN KEY\ncanaryMIIE\nEND KEY\n', mode: 'on' },
+      tools: [tool],
+      arguments: ['dump-it'],
+    });
+    const told = 'login is <[secret]> mode is <on> password is <[secret]> tls is <[secret] [secret] [secret]>';
+    await expectFailure(ended, 'DumpFailed', /exit code 4: /);
+    expect(ended.result?.run).toMatchObject({ message: expect.stringContaining(told) });
+    expect(`${ended.output}${JSON.stringify(ended.result)}`).not.toMatch(/canary|BEGIN/);
   });
 });
 

@@ -92,7 +92,7 @@ log_in() {
     judge "$said"
     version=$(printf '%s\\n' "$said" | sed -n 's/^version //p')
     identity=$(printf '%s\\n' "$said" | sed -n 's/^identity //p')
-    [ -n "$version" ] || refuse ${code('DatabaseUnreachable')} "ask $DBBACKUP_HOST:$DBBACKUP_PORT: mongosh gave no answer: $(tail -c 600 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+    [ -n "$version" ] || refuse ${code('DatabaseUnreachable')} "ask $DBBACKUP_HOST:$DBBACKUP_PORT: mongosh gave no answer: $(complaint)"
   fi
   tell serverVersion "$version"
   tell toolVersion "$(mongodump --version | head -n 1)"

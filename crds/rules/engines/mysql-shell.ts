@@ -8,13 +8,23 @@ const sql = (text: string): string => text.replaceAll('\n', ' ').replace(/ +/g, 
 /** Whether what is held of a scope counts for the database at hand. A scope is a pattern as in LIKE. */
 const here = "(held.s = '%' or database() like held.s)";
 const held = "(select '' as p, '' as s $rows) as held";
-const all = "held.p in (', ALL,', ', ALL PRIVILEGES,')";
+const allOf = (rows: string): string => `${rows}.p in (', ALL,', ', ALL PRIVILEGES,')`;
+const all = allOf('held');
+const wanted =
+  "(select 'SELECT' as p union all select 'SHOW VIEW' union all select 'TRIGGER' union all select 'EVENT') as wanted";
 
 const grants = sql(`
   select coalesce(group_concat(wanted.p order by wanted.p separator ', '), '') from
-  (select 'SELECT' as p union all select 'SHOW VIEW' union all select 'TRIGGER' union all select 'EVENT') as wanted
+  ${wanted}
   where wanted.p not in ($unneeded)
   and not exists (select 1 from ${held} where (${all} or held.p like concat('%, ', wanted.p, ',%')) and ${here})`);
+
+/** What is taken back of rights on the server, by right and schema. The last four are never dumped with all databases. */
+const takenBack = sql(`
+  select coalesce(group_concat(concat(wanted.p, ' on ', barred.s, '.*') order by barred.s, wanted.p separator ', '), '') from
+  ${wanted} join (select '' as p, '' as s $barred) as barred on ${allOf('barred')} or barred.p like concat('%, ', wanted.p, ',%')
+  where wanted.p not in ($unneeded) and if(database() is null,
+  barred.s not in ('information_schema', 'performance_schema', 'sys', 'ndbinfo'), barred.s = database())`);
 
 /** Routines are hidden from a login that may not see them: their absence in a dump would go unnoticed. */
 const seesRoutines = sql(`
@@ -34,6 +44,13 @@ d
 :name
 s/\`\`/\`/g
 p`;
+
+/** Rights on the server that MySQL takes back on one schema (partial_revokes), as rows of SQL. Their names are no patterns. */
+const revokeRows = `/^REVOKE [A-Z_ ,]* ON \`.*\`\\.\\* FROM /!d
+s/\\\\/\\\\\\\\/g
+s/'/''/g
+s/^REVOKE \\([A-Z_ ,]*\\) ON \`\\(.*\\)\`\\.\\* FROM .*/ union all select ', \\1,', '\\2'/
+s/\`\`/\`/g`;
 
 const either = (names: readonly string[], variable: string): string =>
   `${variable}=\n  for name in ${names.join(' ')}; do [ -n "$${variable}" ] || ! command -v "$name" > /dev/null || ${variable}=$name; done
@@ -114,8 +131,8 @@ check_versions() {
 
 # Numbers of errors are the same in every language.
 login_failed() {
-  said=$(tail -c 900 "$TEMPORARY/stderr" | tr '\\n' ' ')
-  case $said in
+  said=$(complaint)
+  case $(tail -c 900 "$TEMPORARY/stderr") in
     *'ERROR 2026 '* | *'ERROR 3159 '*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
     *'ERROR 1049 '*) refuse ${code('ConfigInvalid')} "spec.database.name: $said" ;;
     *'ERROR 1044 '* | *'ERROR 1045 '* | *'ERROR 1130 '* | *'ERROR 1698 '* | *'ERROR 1862 '* | *'ERROR 3118 '*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
@@ -126,7 +143,7 @@ login_failed() {
 
 # A question that the server does not answer once the login has worked.
 question_failed() {
-  refuse ${code('DumpFailed')} "look at what the login may read: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+  refuse ${code('DumpFailed')} "look at what the login may read: $(complaint)"
 }
 
 # Rights that come by a role are in the list of MariaDB; MySQL is asked for them.
@@ -142,6 +159,10 @@ held_rights() {
 ${grantRows}
 END
   rows=$(printf '%s\\n' "$text" | sed -n -f "$TEMPORARY/grants.sed")
+  cat > "$TEMPORARY/revokes.sed" << 'END'
+${revokeRows}
+END
+  barred=$(printf '%s\\n' "$text" | sed -f "$TEMPORARY/revokes.sed")
 }
 
 preflight() {
@@ -156,6 +177,8 @@ preflight() {
   done
   lacks=$(ask "${grants}") || question_failed
   [ -z "$lacks" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of \${DBBACKUP_DATABASE:-the server}: it lacks $lacks on \${DBBACKUP_DATABASE:-*}.*"
+  barred=$(ask "${takenBack}") || question_failed
+  [ -z "$barred" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of \${DBBACKUP_DATABASE:-the server}: it has no $barred, by REVOKE"
   [ "$routines" = no ] || check_routines
 }
 

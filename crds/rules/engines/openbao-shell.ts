@@ -41,8 +41,8 @@ field() {
 }
 
 ask_failed() {
-  said=$(tail -c 900 "$TEMPORARY/stderr" | tr '\\n' ' ')
-  case $said in
+  said=$(complaint)
+  case $(tail -c 900 "$TEMPORARY/stderr") in
     *x509:* | *'tls:'* | *'HTTP response to HTTPS client'* | *'HTTP request to an HTTPS server'*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
     *'Code: 400'* | *'Code: 403'*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
     *'Code: 404'* | *'Code: 405'*) refuse ${code('ConfigInvalid')} "spec.database.auth.jwt: $said" ;;

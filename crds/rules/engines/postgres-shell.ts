@@ -61,10 +61,13 @@ ask() {
   psql -XAtqw -v ON_ERROR_STOP=1 -c "$1" 2>> "$TEMPORARY/stderr"
 }
 
+# What a user or a database is called says nothing of what went wrong: names are quoted.
 login_failed() {
-  said=$(tail -c 900 "$TEMPORARY/stderr" | tr '\\n' ' ')
-  case $said in
-    *'certificate'* | *'server does not support SSL'* | *'SSL error'* | *'no encryption'* | *'sslmode'*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
+  said=$(complaint)
+  case $DBBACKUP_TLS_MODE:$(tail -c 900 "$TEMPORARY/stderr" | sed 's/"[^"]*"/""/g') in
+    *'certificate verify failed'* | *'root certificate'* | *'server certificate'* | *'client certificate'* | *'server does not support SSL'* | *'SSL error'* | *'sslmode'*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
+    # The server may have an entry for those who come with TLS.
+    disable:*'pg_hba.conf'*'no encryption'* | disable:*'pg_hba.conf'*'SSL off'*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
     *'authentication failed'* | *'pg_hba.conf'* | *'no password supplied'* | *'role "'*'does not exist'*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
     *'database "'*'does not exist'*) refuse ${code('ConfigInvalid')} "spec.database.name: $said" ;;
     *) refuse ${code('DatabaseUnreachable')} "$said" ;;
@@ -73,7 +76,7 @@ login_failed() {
 
 # A question that the server does not answer once the login has worked.
 question_failed() {
-  refuse ${code('DumpFailed')} "look at what the login may read: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+  refuse ${code('DumpFailed')} "look at what the login may read: $(complaint)"
 }
 
 preflight() {

@@ -61,8 +61,8 @@ field() {
 }
 
 login_failed() {
-  said=$(printf '%s %s' "$1" "$(tail -c 900 "$TEMPORARY/stderr")" | tr '\\r\\n' '  ')
-  case $said in
+  said=$(printf '%s %s' "$1" "$(complaint)" | tr '\\r\\n' '  ')
+  case $1$(tail -c 900 "$TEMPORARY/stderr") in
     *'SSL_'* | *'certificate'* | *'not built with TLS'*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
     *WRONGPASS* | *NOAUTH* | *NOPERM* | *'AUTH failed'*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
     *) refuse ${code('DatabaseUnreachable')} "ask $DBBACKUP_HOST:$DBBACKUP_PORT: $said" ;;

@@ -14,10 +14,6 @@ export function isAtomic(dumpFormat: string): boolean {
 
 /** @param code gives the two words of `refuse` for a reason */
 export const restoreMain = (code: (reason: Reason) => string): string => `
-said() {
-  tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' '
-}
-
 # Short ones at first: the executor needs a moment to choose, unless it has all of a snapshot to verify.
 naps=0
 nap() {
@@ -28,7 +24,7 @@ nap() {
 
 # How many things the target holds, as $things.
 count_things() {
-  things=$(contents 2>> "$TEMPORARY/stderr") || refuse ${code('RestoreFailed')} "look whether the target is empty: $(said)"
+  things=$(contents 2>> "$TEMPORARY/stderr") || refuse ${code('RestoreFailed')} "look whether the target is empty: $(complaint)"
 }
 
 # Tells the executor that this container lives, also while the tool takes no bytes.
@@ -68,7 +64,7 @@ case $verdict in
       *) refuse ${code('TargetNotEmpty')} "$now" ;;
     esac
     ;;
-  overwrite) clear 2>> "$TEMPORARY/stderr" || refuse ${code('RestoreFailed')} "empty the target: $(said)" ;;
+  overwrite) clear 2>> "$TEMPORARY/stderr" || refuse ${code('RestoreFailed')} "empty the target: $(complaint)" ;;
   refuse) refuse ${code('TargetNotEmpty')} "the target holds $things things already" ;;
   *) finish 0 - ;;
 esac
@@ -86,7 +82,7 @@ if [ "$code" -gt 128 ] && [ -n "$released" ]; then
   wait "$tool"
   code=$?
 fi
-cat "$TEMPORARY/stderr" >&2
+words >&2
 [ "$code" -eq 0 ] && finish 0 -
-refuse ${code('RestoreFailed')} "the restore tool ended with exit code $code: $(said)"
+refuse ${code('RestoreFailed')} "the restore tool ended with exit code $code: $(complaint)"
 `;

@@ -9,6 +9,9 @@ import { restoreMain } from './restore-script.ts';
 const lookSeconds = 2;
 const deadAfterLooks = 30;
 
+/** Shorter values would strike out parts of ordinary words. */
+const shortestSecret = 4;
+
 /** The two words of `refuse` and `finish` for a reason. */
 export const code = (reason: Reason): string => `${reasons[reason].exitCode} ${reason}`;
 
@@ -28,10 +31,54 @@ finish() {
   exit "$1"
 }
 
+# struck: standard input without secrets: password and token, or where no key is known as such the values of all; each line by itself. Awk reads
+# them from their files and compares, so that none is an argument or a pattern; the longest first, since one may be a part of another.
+struck() {
+  command -v awk > /dev/null || return 1
+  set -- "$TOKEN"
+  for key in "$DBBACKUP_PASSWORD_KEY" "$DBBACKUP_TOKEN_KEY"; do [ -z "$key" ] || set -- "$@" "$KEYS/$key"; done
+  [ "$#" -gt 1 ] || set -- "$@" "$KEYS"/*
+  LC_ALL=C awk '
+    function add(line, at) {
+      sub(/\\r$/, "", line)
+      if (length(line) < ${shortestSecret}) return
+      for (at = ++count; at > 1 && length(secrets[at - 1]) < length(line); at--) secrets[at] = secrets[at - 1]
+      secrets[at] = line
+    }
+    function strike(text, secret, at, clean) {
+      clean = ""
+      while ((at = index(text, secret)) > 0) {
+        clean = clean substr(text, 1, at - 1) "[secret]"
+        text = substr(text, at + length(secret))
+      }
+      return clean text
+    }
+    BEGIN {
+      for (file = 1; file < ARGC; file++) while ((getline line < ARGV[file]) > 0) add(line)
+      ARGC = 1
+    }
+    {
+      text = $0
+      for (one = 1; one <= count; one++) text = strike(text, secrets[one])
+      print text
+    }' "$@"
+}
+
+# words: what the tool said.
+words() {
+  struck < "$TEMPORARY/stderr" || echo 'its words are not shown: the image has no awk, which would strike out secrets'
+}
+
+# complaint: their end, on one line, as much as a result takes.
+complaint() {
+  words | tail -c 600 | tr '\\n' ' '
+}
+
 # refuse CODE REASON SENTENCE
 refuse() {
-  printf '%s\\n' "$3" >&2
-  printf '%s\\n' "$3" | tail -c 1000 > "$RUN/${runFiles.error}"
+  sentence=$(printf '%s\\n' "$3" | struck) || sentence=$3
+  printf '%s\\n' "$sentence" >&2
+  printf '%s\\n' "$sentence" | tail -c 1000 > "$RUN/${runFiles.error}"
   finish "$1" "$2"
 }
 
@@ -91,9 +138,9 @@ mv "$RUN/${runFiles.facts}.part" "$RUN/${runFiles.facts}"
 ( dump "$@" ) > "$RUN/${runFiles.fifo}" 2> "$TEMPORARY/stderr" &
 wait $!
 code=$?
-cat "$TEMPORARY/stderr" >&2
+words >&2
 [ "$code" -eq 0 ] && finish 0 -
-refuse ${code('DumpFailed')} "the dump tool ended with exit code $code: $(tail -c 800 "$TEMPORARY/stderr" | tr '\\n' ' ')"
+refuse ${code('DumpFailed')} "the dump tool ended with exit code $code: $(complaint)"
 `;
 
 /**
