@@ -6,6 +6,7 @@ import { accessOf, dumpEnvironment } from '../crds/rules/engines/environment.ts'
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
+import { azureLimits, gcsLimits, partsMemory, s3Limits } from '../crds/rules/part-size.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
 import { databaseVolumes } from './job-database.ts';
 import {
@@ -97,6 +98,16 @@ function dumpContainer(backup: Backup, image: string): object {
   };
 }
 
+/** For all but the parts of an upload, of which a large snapshot has large ones. */
+const executorMebibytes = 352;
+
+function memoryFor({ spec, status }: Backup): string {
+  const { gcs, azure, pvc } = spec.storage;
+  const limits = azure !== undefined ? azureLimits : gcs !== undefined || pvc !== undefined ? gcsLimits : s3Limits;
+  const parts = partsMemory(status?.lastSnapshot?.storedSize ?? 0, limits);
+  return `${executorMebibytes + Math.ceil(parts / 1_048_576)}Mi`;
+}
+
 function executorContainer(request: JobRequest, command: 'prepare' | 'backup', name: string): object {
   return {
     name,
@@ -104,7 +115,7 @@ function executorContainer(request: JobRequest, command: 'prepare' | 'backup', n
     args: [command],
     env: [...encodeTask(taskOf(request), annotations), ...storageVariables(request.backup)],
     securityContext: containerSecurity,
-    resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } },
+    resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: memoryFor(request.backup) } },
     terminationMessagePolicy: 'File',
     volumeMounts: [
       { name: 'run', mountPath: paths.run },

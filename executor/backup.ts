@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import type { Result } from '../crds/rules/contract.ts';
 import type { Manifest } from '../crds/rules/manifest.ts';
 import { dataKey, snapshotId } from '../crds/rules/names.ts';
-import { commit, describe, type Passed, success } from './commit.ts';
+import { commit, success } from './commit.ts';
+import { checkLength, describe, type Passed } from './describe.ts';
 import { readDump } from './dump.ts';
 import { RunError } from './errors.ts';
 import { readCommitted } from './exchange.ts';
@@ -51,6 +52,7 @@ async function store(run: Run, storage: Storage, id: string): Promise<Passed> {
 async function take(run: Run, storage: Storage): Promise<Manifest> {
   const startedAt = run.now();
   const id = snapshotId(new Date(run.task.time), run.task.owner, randomBytes(2).toString('hex'));
+  checkLength(run, id);
   try {
     const manifest = await describe(run, storage, await store(run, storage, id), startedAt);
     await commit(run, storage, manifest);

@@ -1,77 +1,11 @@
 // Makes a stored dump a snapshot: the manifest is written last, and only while the data object is there in its full size.
 
 import type { Success } from '../crds/rules/contract.ts';
-import { engines } from '../crds/rules/engines/table.ts';
 import { decodeManifest, encodeManifest, type Manifest, manifestLimit } from '../crds/rules/manifest.ts';
-import { dataKey, manifestKey } from '../crds/rules/names.ts';
+import { manifestKey } from '../crds/rules/names.ts';
 import { RunError } from './errors.ts';
-import { readFacts } from './exchange.ts';
-import { recipe } from './recipe.ts';
 import type { Run } from './run.ts';
-import { identitySince } from './stock.ts';
 import { ObjectExists, type Storage } from './storage/storage.ts';
-
-/** What passed through the stream. */
-export interface Passed {
-  id: string;
-  plainSize: number;
-  plainSha256: string;
-  storedSize: number;
-  storedSha256: string;
-}
-
-/** Retention asks for it when a database was made anew. Not knowing it fails no backup: the change then counts from this dump on. */
-async function sinceWhen(run: Run, storage: Storage, identity: string, dumpStartedAt: string): Promise<string> {
-  try {
-    return (await identitySince(run, storage, identity)) ?? dumpStartedAt;
-  } catch (error) {
-    run.log.warn({ detail: error instanceof Error ? error.message : '' }, 'earlier snapshots were not read');
-    return dumpStartedAt;
-  }
-}
-
-/** @param startedAt stands in for the dump's own word on when it started */
-export async function describe(run: Run, storage: Storage, passed: Passed, startedAt: Date): Promise<Manifest> {
-  const { task } = run;
-  const facts = await readFacts(run.folders.run);
-  const compression = task.compression.algorithm;
-  const encryption = task.recipients.length > 0 ? 'age' : 'none';
-  const dumpStartedAt = Number.isNaN(Date.parse(facts.startedAt)) ? startedAt.toISOString() : facts.startedAt;
-  return {
-    formatVersion: 1,
-    ...passed,
-    key: dataKey(run.prefix, passed.id),
-    owner: task.owner,
-    cluster: task.cluster,
-    time: task.time,
-    trigger: task.trigger,
-    jobUid: run.jobUid,
-    lockEpoch: run.lockEpoch,
-    dumpStartedAt,
-    committedAt: run.now().toISOString(),
-    engine: task.engine,
-    dumpFormat: engines[task.engine].dumpFormat(task.database),
-    image: task.image,
-    serverVersion: facts.serverVersion,
-    toolVersion: facts.toolVersion,
-    identity: facts.identity,
-    ...(facts.identity === '' ? {} : { identitySince: await sinceWhen(run, storage, facts.identity, dumpStartedAt) }),
-    database: task.database.name ?? '',
-    ...(task.database.allDatabases === undefined ? {} : { allDatabases: true as const }),
-    compression,
-    encryption,
-    recipients: task.recipients,
-    dbbackupVersion: run.version,
-    restore: recipe({
-      id: passed.id,
-      engine: task.engine,
-      database: task.database,
-      compression,
-      encryption,
-      storedSha256: passed.storedSha256,
-    }),
-  };
-}
 
 async function confirm(storage: Storage, { key, storedSize }: Manifest): Promise<void> {
   const found = await storage.head(key);

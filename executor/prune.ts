@@ -21,7 +21,8 @@ interface Pruned {
   locked: Set<string>;
 }
 
-function inventory(stock: Stock, { gone, locked }: Pruned, pruneError: string): Inventory {
+function inventory(stock: Stock | undefined, { gone, locked }: Pruned, pruneError: string): Inventory {
+  if (stock === undefined) return { pruneError };
   const left = stock.ours.filter(({ id }) => !gone.has(id));
   return {
     snapshots: left.slice(0, inventoryLength).map(({ id, storedSize }) => ({ id, size: storedSize })),
@@ -78,9 +79,15 @@ function objection(storage: Storage, stock: Stock, known: Known | undefined): Ru
   return undefined;
 }
 
-/** The manifest goes first: without it the data is no snapshot, so a run that dies in between leaves no half one. */
-async function remove(run: Run, storage: Storage, id: string): Promise<void> {
+/**
+ * The manifest goes first: without it the data is no snapshot, so a run that dies in between leaves no half one. It stays where the data
+ * is held: a legal hold may be on the data alone.
+ */
+async function remove(run: Run, storage: Storage, id: string, gone: Set<string>): Promise<void> {
+  const lock = await storage.locked(dataKey(run.prefix, id));
+  if (lock !== undefined) throw lock;
   await storage.delete(manifestKey(run.prefix, id));
+  gone.add(id);
   await storage.delete(dataKey(run.prefix, id));
   run.log.info({ id }, 'a snapshot was deleted: no rule keeps it');
 }
@@ -95,8 +102,7 @@ async function removeAll(run: Run, storage: Storage, unwanted: readonly string[]
       continue;
     }
     try {
-      await remove(run, storage, id);
-      pruned.gone.add(id);
+      await remove(run, storage, id, pruned.gone);
     } catch (error) {
       if (!(error instanceof ObjectLocked)) throw error;
       pruned.locked.add(id);
@@ -107,12 +113,13 @@ async function removeAll(run: Run, storage: Storage, unwanted: readonly string[]
 
 /** What was found and deleted, also when it ended early, and why it did. */
 interface Swept extends Pruned {
-  stock: Stock;
+  /** undefined when the listing failed. */
+  stock: Stock | undefined;
   failure?: RunError;
 }
 
 async function sweep(run: Run, storage: Storage, committed: string, known: Known | undefined): Promise<Swept> {
-  let stock: Stock = { ours: [], foreign: 0, orphans: [] };
+  let stock: Stock | undefined;
   const pruned: Pruned = { gone: new Set(), locked: new Set() };
   try {
     stock = await takeStock(run, storage);

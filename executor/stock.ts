@@ -41,7 +41,12 @@ export async function pairs(run: Run, storage: Storage): Promise<Pair[]> {
 }
 
 /** undefined when it is gone or says nothing that can be relied upon; that is logged, and such a one is never touched. */
-async function readManifest(run: Run, storage: Storage, id: string): Promise<Manifest | undefined> {
+async function readManifest(run: Run, storage: Storage, { id, manifest }: Pair): Promise<Manifest | undefined> {
+  const size = manifest?.size ?? 0;
+  if (size > manifestLimit) {
+    run.log.warn({ id, detail: `it has ${size} bytes` }, 'a manifest is passed over');
+    return undefined;
+  }
   const bytes = await storage.getSmall(manifestKey(run.prefix, id), manifestLimit);
   if (bytes === undefined) return undefined;
   try {
@@ -85,7 +90,7 @@ function isWhole(run: Run, { id, data }: Pair, manifest: Manifest): boolean {
 
 async function ours(run: Run, storage: Storage, committed: Pair[]): Promise<Manifest[]> {
   const read = await inTurn(committed, async (pair) => {
-    const manifest = await readManifest(run, storage, pair.id);
+    const manifest = await readManifest(run, storage, pair);
     if (manifest === undefined || !isOurs(run, manifest)) return undefined;
     return isWhole(run, pair, manifest) ? manifest : undefined;
   });
@@ -97,7 +102,8 @@ async function foreign(run: Run, storage: Storage, committed: Pair[]): Promise<n
   const groups = [...Map.groupBy(committed, ({ digits }) => digits).values()].slice(0, strangersLookedAt);
   const known = owners(run).map(({ clusterUid }) => clusterUid);
   const counts = await inTurn(groups, async (group) => {
-    const manifest = await readManifest(run, storage, group[0]?.id ?? '');
+    const [first] = group;
+    const manifest = first && (await readManifest(run, storage, first));
     return manifest !== undefined && !known.includes(manifest.owner.clusterUid) ? group.length : 0;
   });
   return counts.reduce((sum, count) => sum + count, 0);
@@ -142,8 +148,8 @@ export async function identitySince(run: Run, storage: Storage, identity: string
   const committed = (await pairs(run, storage)).filter(
     (pair) => pair.manifest !== undefined && digits.includes(pair.digits),
   );
-  for (const { id } of committed.slice(0, identitiesLookedAt)) {
-    const manifest = await readManifest(run, storage, id);
+  for (const pair of committed.slice(0, identitiesLookedAt)) {
+    const manifest = await readManifest(run, storage, pair);
     if (manifest === undefined || !isOurs(run, manifest) || !manifest.identity) continue;
     return manifest.identity === identity ? (manifest.identitySince ?? manifest.dumpStartedAt) : undefined;
   }

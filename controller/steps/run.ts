@@ -127,9 +127,11 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     }
   }
   if (inventory !== undefined) {
-    status.snapshots = inventory.snapshots.slice(0, 25);
-    status.snapshotCount = inventory.count;
-    status.foreignSnapshots = inventory.foreign;
+    // What a run could not list is as it was before.
+    const { snapshots, count, foreign } = inventory;
+    if (snapshots !== undefined) status.snapshots = snapshots.slice(0, 25);
+    if (count !== undefined) status.snapshotCount = count;
+    if (foreign !== undefined) status.foreignSnapshots = foreign;
     setRetained(draft, inventory);
   }
   const said = `${reason ?? 'Unknown'}: ${message ?? ''}`;

@@ -5,6 +5,7 @@ import type { EngineName } from './engines/table.ts';
 import type { Owner } from './names.ts';
 import { isReason, type Reason } from './reasons.ts';
 import type { RetentionPolicy } from './retention.ts';
+import { isTime } from './time.ts';
 
 /** Files and folders that the pod's containers share. */
 export const paths = {
@@ -48,7 +49,10 @@ export const runFiles = {
   committed: 'committed.json',
   /** restore -> executor: a number that grows while it lives, also when the tool takes no bytes. */
   alive: 'alive',
-  /** executor -> restore: what to do, one word of Verdict. The restore container touches nothing before it. */
+  /**
+   * executor -> restore: what to do, one word of Verdict. The restore container touches nothing before it. Where something is restored,
+   * ifNotEmpty and the name of the database that was dumped follow, a line each.
+   */
   verdict: 'verdict',
   /** executor -> restore: exists once every byte was given and is what the manifest tells. Only then does the tool see the end. */
   complete: 'complete',
@@ -246,14 +250,14 @@ export interface Failure {
   message: string;
 }
 
-/** What storage holds of this owner after the run. */
+/** What storage holds of this owner after the run. When it could not be listed all but pruneError is absent: nobody knows. */
 export interface Inventory {
   /** The newest, newest first, at most 25. */
-  snapshots: { id: string; size: number }[];
-  count: number;
-  deleted: number;
+  snapshots?: { id: string; size: number }[];
+  count?: number;
+  deleted?: number;
   /** Committed snapshots of other Kubernetes clusters below the same prefix. */
-  foreign: number;
+  foreign?: number;
   /** Snapshots that no rule keeps and that the bucket does not let go of yet; absent where there are none. */
   locked?: number;
   /** Why pruning failed; empty when it went well. */
@@ -279,11 +283,12 @@ export function encodeResult(result: Result): string {
 /** The first line, and the inventory as a second one with as many snapshots as fit. */
 export function withInventory(first: string, whole: Inventory | undefined): string {
   if (whole === undefined) return first;
-  for (let keep = Math.min(25, whole.snapshots.length); keep >= 0; keep--) {
+  const { snapshots, ...rest } = whole;
+  for (let keep = Math.min(25, snapshots?.length ?? 0); keep >= 0; keep--) {
     const inventory = {
-      ...whole,
+      ...rest,
       pruneError: cut(whole.pruneError, 200),
-      snapshots: whole.snapshots.slice(0, keep).map(({ id, size }) => [id, size]),
+      ...(snapshots && { snapshots: snapshots.slice(0, keep).map(({ id, size }) => [id, size]) }),
     };
     const text = `${first}\n${JSON.stringify(inventory)}`;
     if (Buffer.byteLength(text) <= resultLimit) return text;
@@ -343,22 +348,22 @@ function isSuccess(run: object): run is Success {
     [size, storedSize, durationSeconds].every(isWhole) &&
     typeof encrypted === 'boolean' &&
     typeof dumpStartedAt === 'string' &&
-    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(dumpStartedAt) &&
-    !Number.isNaN(Date.parse(dumpStartedAt))
+    isTime(dumpStartedAt)
   );
 }
 
 export function inventoryOf(line: string | undefined): { inventory?: Inventory } {
   const value = object(line ?? '');
-  const list = value?.['snapshots'];
-  if (value === undefined || !Array.isArray(list)) return {};
+  if (value === undefined) return {};
+  const pruneError = typeof value['pruneError'] === 'string' ? value['pruneError'] : '';
+  const list = value['snapshots'];
+  if (!Array.isArray(list)) return list === undefined && pruneError !== '' ? { inventory: { pruneError } } : {};
   const snapshots = list
     .filter(
       (entry): entry is [string, number] => Array.isArray(entry) && typeof entry[0] === 'string' && isWhole(entry[1]),
     )
     .map(([id, size]) => ({ id, size }));
   const number = (key: string): number => (isWhole(value[key]) ? value[key] : 0);
-  const pruneError = typeof value['pruneError'] === 'string' ? value['pruneError'] : '';
   return {
     inventory: {
       snapshots,

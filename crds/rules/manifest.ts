@@ -56,8 +56,8 @@ const isSize = (value: unknown): boolean => typeof value === 'number' && Number.
 /** Reads a manifest that anyone may have edited. Throws an Error that says what is wrong; nothing is assumed about the rest. */
 export function decodeManifest(text: string, expectedKey: string): Manifest {
   const fail = (detail: string): Error => new Error(`read manifest of "${expectedKey}": ${detail}`);
-  if (text.length > manifestLimit)
-    throw fail(`it is ${text.length} characters long, at most ${manifestLimit} are expected`);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > manifestLimit) throw fail(`it has ${bytes} bytes, at most ${manifestLimit} are expected`);
   let value: Partial<Manifest> | null;
   try {
     value = JSON.parse(text) as Partial<Manifest> | null;

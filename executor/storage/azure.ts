@@ -1,6 +1,8 @@
 // Storage in a container of Azure Blob Storage, over its REST API.
+
 import { createHash } from 'node:crypto';
 import type { AzureTask } from '../../crds/rules/contract.ts';
+import { azureLimits } from '../../crds/rules/part-size.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
 import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
@@ -19,6 +21,7 @@ import {
   type PutOptions,
   type Storage,
   type StoredObject,
+  stillLocked,
 } from './storage.ts';
 import { PartsUpload, type Sizes, type Tuning } from './upload.ts';
 
@@ -36,18 +39,21 @@ export async function openAzure(run: Run, task: AzureTask, { attempts, firstPart
   const agents = await storageAgents(run, { endpoint: access.account.href });
   const client = new HttpClient(agents, { sign: access.sign, errorOf }, run.now, attempts);
   const url = new URL(`${access.account.href.replace(/\/+$/, '')}/${encodeURIComponent(task.container)}`);
-  return new AzureStorage({ client, url }, task.container, firstPart === undefined ? {} : { firstPart });
+  const sizes = { limits: azureLimits, ...(firstPart === undefined ? {} : { firstPart }) };
+  return new AzureStorage({ client, url }, task.container, sizes, run.now);
 }
 
 class AzureStorage implements Storage {
   readonly #container: AzureContainer;
   readonly #name: string;
   readonly #sizes: Sizes;
+  readonly #now: () => Date;
 
-  constructor(container: AzureContainer, name: string, sizes: Sizes) {
+  constructor(container: AzureContainer, name: string, sizes: Sizes, now: () => Date) {
     this.#container = container;
     this.#name = name;
     this.#sizes = sizes;
+    this.#now = now;
   }
 
   get #client(): HttpClient {
@@ -132,6 +138,15 @@ class AzureStorage implements Storage {
   async head(key: string): Promise<StoredObject | undefined> {
     const blob = await this.#find(key);
     return blob && { key, size: sizeOf(blob), modifiedAt: new Date(blob.header('last-modified')) };
+  }
+
+  /** A policy of the whole container is told of no blob; it holds the manifest, which is younger, longer than the data. */
+  async locked(key: string): Promise<ObjectLocked | undefined> {
+    const blob = await this.#find(key);
+    if (blob === undefined) return undefined;
+    if (blob.header('x-ms-legal-hold') === 'true') return new ObjectLocked(key);
+    const now = this.#now().getTime() - (this.clockAhead() ?? 0);
+    return stillLocked(key, [blob.header('x-ms-immutability-policy-until-date')], now);
   }
 
   /**

@@ -6,7 +6,14 @@ import type { DirectoryTask } from '../../crds/rules/contract.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
 import { codeOf, RunError, toRunError } from '../errors.ts';
 import { Folders } from './folders.ts';
-import { ObjectExists, type PendingUpload, type PutOptions, type Storage, type StoredObject } from './storage.ts';
+import {
+  ObjectExists,
+  type ObjectLocked,
+  type PendingUpload,
+  type PutOptions,
+  type Storage,
+  type StoredObject,
+} from './storage.ts';
 import { nameOfPartial, syncFolder, writeNothing, writeWhole } from './whole-file.ts';
 
 const readBytes = 1_048_576;
@@ -103,6 +110,10 @@ class DirectoryStorage implements Storage {
   async head(key: string): Promise<StoredObject | undefined> {
     const folder = await this.#try('look at', key, () => this.#folders.findIfThere(key));
     return folder === undefined ? undefined : this.#stat(join(folder, posix.basename(key)), key);
+  }
+
+  async locked(): Promise<ObjectLocked | undefined> {
+    return undefined;
   }
 
   async delete(key: string): Promise<void> {

@@ -23,6 +23,11 @@ export interface GcsObject {
   /** Of the content; each write makes another. */
   generation: string;
   crc32c?: string;
+  temporaryHold?: boolean;
+  eventBasedHold?: boolean;
+  /** RFC 3339. */
+  retentionExpirationTime?: string;
+  retention?: { retainUntilTime?: string };
   metadata?: Record<string, string>;
 }
 

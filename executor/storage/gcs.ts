@@ -1,5 +1,7 @@
 // Storage in a bucket of Google Cloud Storage, over its JSON API.
+
 import type { GcsTask } from '../../crds/rules/contract.ts';
+import { gcsLimits } from '../../crds/rules/part-size.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
 import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
@@ -17,6 +19,7 @@ import {
   type PutOptions,
   type Storage,
   type StoredObject,
+  stillLocked,
 } from './storage.ts';
 import { PartsUpload, type Sizes, type Tuning } from './upload.ts';
 
@@ -34,7 +37,8 @@ export async function openGcs(run: Run, task: GcsTask, { attempts, firstPart }: 
   const endpoint = task.endpoint ?? defaultEndpoint;
   const path = `storage/v1/b/${encodeURIComponent(task.bucket)}/o`;
   const bucket = { client, objects: new URL(`/${path}`, endpoint), uploads: new URL(`/upload/${path}`, endpoint) };
-  return new GcsStorage(bucket, task.bucket, { inFlight: 1, ...(firstPart === undefined ? {} : { firstPart }) });
+  const sizes = { inFlight: 1, limits: gcsLimits, ...(firstPart === undefined ? {} : { firstPart }) };
+  return new GcsStorage(bucket, task.bucket, sizes, run.now);
 }
 
 interface Page {
@@ -46,11 +50,13 @@ class GcsStorage implements Storage {
   readonly #bucket: GcsBucket;
   readonly #name: string;
   readonly #sizes: Sizes;
+  readonly #now: () => Date;
 
-  constructor(bucket: GcsBucket, name: string, sizes: Sizes) {
+  constructor(bucket: GcsBucket, name: string, sizes: Sizes, now: () => Date) {
     this.#bucket = bucket;
     this.#name = name;
     this.#sizes = sizes;
+    this.#now = now;
   }
 
   get #client(): HttpClient {
@@ -123,15 +129,32 @@ class GcsStorage implements Storage {
     return JSON.parse(body.toString('utf8')) as GcsObject;
   }
 
-  async head(key: string): Promise<StoredObject | undefined> {
+  async #find(key: string): Promise<GcsObject | undefined> {
     return this.#try('look at', key, async () => {
       try {
-        return stored(await this.#look(key));
+        return await this.#look(key);
       } catch (error) {
         if (isMissing(error)) return undefined;
         throw error;
       }
     });
+  }
+
+  async head(key: string): Promise<StoredObject | undefined> {
+    const found = await this.#find(key);
+    return found && stored(found);
+  }
+
+  async locked(key: string): Promise<ObjectLocked | undefined> {
+    const found = await this.#find(key);
+    if (found === undefined) return undefined;
+    if (found.temporaryHold === true || found.eventBasedHold === true) return new ObjectLocked(key);
+    // One is the bucket's retention policy, the other a lock of the object itself.
+    return stillLocked(
+      key,
+      [found.retentionExpirationTime, found.retention?.retainUntilTime],
+      this.#now().getTime() - (this.clockAhead() ?? 0),
+    );
   }
 
   /** By its generation: with object versions a plain delete only hides it. Nothing is overwritten, so it has no other. */

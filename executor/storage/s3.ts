@@ -180,6 +180,11 @@ class S3Storage implements Storage {
     return found && { key: found.key, size: found.size, modifiedAt: found.modifiedAt };
   }
 
+  async locked(key: string): Promise<ObjectLocked | undefined> {
+    const found = await this.#head(key);
+    return found && this.#isAhead(found.lockedUntil) ? lockedError(found, found.lockedUntil) : undefined;
+  }
+
   /**
    * With versions a plain delete only hides the object, and a lock lets that pass: so the version is named. Nothing is overwritten, so
    * its one version is all there is.

@@ -32,6 +32,16 @@ export class ObjectLocked extends Error {
   }
 }
 
+/**
+ * A lock that the store tells by its end.
+ * @param ends of all that may hold the object, in any form of a date; undefined or empty where there is none
+ * @param now by the store's clock, in ms
+ */
+export function stillLocked(key: string, ends: readonly (string | undefined)[], now: number): ObjectLocked | undefined {
+  const until = Math.max(0, ...ends.map((end) => Date.parse(end ?? '') || 0));
+  return until > now ? new ObjectLocked(key, new Date(until)) : undefined;
+}
+
 export interface PutOptions {
   /** Aborted when the source fails or the run is called off: what has been sent is then taken back. */
   signal: AbortSignal;
@@ -51,6 +61,8 @@ export interface Storage {
   /** The direct children of a prefix that ends with a slash, in any order. */
   list(prefix: string): AsyncIterable<StoredObject>;
   head(key: string): Promise<StoredObject | undefined>;
+  /** What holds an object so that it cannot be deleted yet; undefined where nothing does, or the store does not tell. */
+  locked(key: string): Promise<ObjectLocked | undefined>;
   /** Deletes one object for good, every version of it. One that is not there is no error; a locked one is ObjectLocked. */
   delete(key: string): Promise<void>;
   /** Uploads below the prefix that have not ended. */

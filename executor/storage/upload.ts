@@ -1,7 +1,8 @@
 // One create-only upload from a stream of unknown length, part by part, for any store that takes parts: which of them travel, what happens
 // when the source, a part or the caller gives up, and how an answer that was lost is found out.
+import { type Limits, partSize, partsInFlight } from '../../crds/rules/part-size.ts';
 import { release } from '../stream/release.ts';
-import { partSize, parts, partsInFlight, untilAborted } from './parts.ts';
+import { parts, untilAborted } from './parts.ts';
 import { ObjectExists, type PutOptions } from './storage.ts';
 
 /** How long the step that makes the object visible may still take when the run is called off: only its answer says whether it is there. */
@@ -29,6 +30,8 @@ export interface Destination {
 
 export interface Sizes {
   firstPart?: number;
+  /** What the store takes; absent: what S3 does. */
+  limits?: Limits;
   /** Parts on their way at once, where the store does not take as many as memory has room for. */
   inFlight?: number;
 }
@@ -103,8 +106,8 @@ export class PartsUpload {
   }
 
   async #send(source: AsyncIterable<Buffer>, late: AbortSignal): Promise<void> {
-    const { firstPart } = this.#sizes;
-    const sizeOf = (number: number) => partSize(number, this.#options.expectedBytes, firstPart);
+    const { firstPart, limits } = this.#sizes;
+    const sizeOf = (number: number) => partSize(number, this.#options.expectedBytes, limits, firstPart);
     for await (const { number, body, last } of parts(untilAborted(source, this.#signal), sizeOf)) {
       this.#bytes += body.length;
       if (last) this.#ended = true;

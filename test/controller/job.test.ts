@@ -14,6 +14,7 @@ interface Container {
   command?: string[];
   env: { name: string; value?: string }[];
   securityContext: object;
+  resources: { limits: { memory: string } };
   volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
 }
 
@@ -171,6 +172,20 @@ describe('every container', () => {
       expect([...used].sort()).toEqual([...volumes].sort());
     }
   });
+});
+
+const s3 = backup().spec.storage;
+const gcs = { gcs: { bucket: 'b', auth: { applicationDefault: {} } } };
+test.each<[string, number, typeof s3, string]>([
+  ['a first snapshot', 0, s3, '512Mi'],
+  ['500 GiB in S3', 500, s3, '512Mi'],
+  ['1 TiB in S3, whose parts are large', 1024, s3, '680Mi'],
+  ['1 TiB in Google, which takes any number of parts', 1024, gcs, '512Mi'],
+  ['1 TiB on a volume', 1024, { pvc: { claimName: 'c' } }, '512Mi'],
+])('the executor has memory for another snapshot after %s', (_what, gibibytes, storage, limit) => {
+  const change = { spec: { storage }, status: { lastSnapshot: { id: 'x', storedSize: gibibytes * 2 ** 30 } } };
+  const executor = built(change).spec.template.spec.containers.find(({ name }) => name === 'executor');
+  expect(executor?.resources.limits.memory).toBe(limit);
 });
 
 describe('Secrets stay apart', () => {

@@ -233,4 +233,23 @@ describe('deleting', () => {
     store = (method) => (method === 'HEAD' ? { status: 200 } : refusal(409, 'BlobImmutableDueToPolicy'));
     await expect((await open(auth)).delete('postgres/a.snap')).rejects.toThrow(ObjectLocked);
   });
+
+  /** https://learn.microsoft.com/rest/api/storageservices/get-blob-properties */
+  test.each<[string, Record<string, string>, string | undefined]>([
+    ['a legal hold', { 'x-ms-legal-hold': 'true' }, 'delete "a.snap": it is locked'],
+    [
+      'a policy',
+      { 'x-ms-immutability-policy-until-date': 'Tue, 01 Jan 2999 00:00:00 GMT' },
+      'delete "a.snap": it is locked until 2999-01-01T00:00:00.000Z',
+    ],
+    [
+      'nothing any more',
+      { 'x-ms-legal-hold': 'false', 'x-ms-immutability-policy-until-date': 'Wed, 01 Jan 2020 00:00:00 GMT' },
+      undefined,
+    ],
+    ['nothing', {}, undefined],
+  ])('of what %s holds is known before it is tried', async (_what, headers, message) => {
+    store = () => ({ status: 200, headers });
+    expect((await (await open(auth)).locked('a.snap'))?.message).toBe(message);
+  });
 });

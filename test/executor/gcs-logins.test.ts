@@ -272,4 +272,27 @@ describe('deleting', () => {
       await expect((await withKey()).delete('postgres/a.snap')).rejects.toThrow(ObjectLocked);
     },
   );
+
+  /** https://cloud.google.com/storage/docs/json_api/v1/objects#resource */
+  const later = '2999-01-01T00:00:00.000Z';
+  test.each<[string, object, string | undefined]>([
+    ['a hold', { temporaryHold: true }, 'delete "a.snap": it is locked'],
+    ['a hold until an event', { eventBasedHold: true }, 'delete "a.snap": it is locked'],
+    ['the policy of the bucket', { retentionExpirationTime: later }, `delete "a.snap": it is locked until ${later}`],
+    [
+      'its own lock',
+      { retention: { mode: 'Locked', retainUntilTime: later } },
+      `delete "a.snap": it is locked until ${later}`,
+    ],
+    ['nothing any more', { temporaryHold: false, retentionExpirationTime: '2020-01-01T00:00:00.000Z' }, undefined],
+    ['nothing', {}, undefined],
+  ])('of what %s holds is known before it is tried', async (_what, fields, message) => {
+    cloud.answer = () => ({ status: 200, body: { ...object, ...fields } });
+    expect((await (await withKey()).locked('a.snap'))?.message).toBe(message);
+  });
+
+  test('of what is not there is held by nothing', async () => {
+    cloud.answer = () => refusal(404, 'notFound');
+    expect(await (await withKey()).locked('a.snap')).toBeUndefined();
+  });
 });

@@ -1,19 +1,62 @@
 // The parts of a multipart upload: never more than S3 takes, never more than memory holds.
 import { expect, test } from 'vitest';
-import { partSize, parts, partsInFlight } from '../../executor/storage/parts.ts';
+import {
+  azureLimits,
+  gcsLimits,
+  type Limits,
+  partSize,
+  partsInFlight,
+  partsMemory,
+  s3Limits,
+} from '../../crds/rules/part-size.ts';
+import { parts } from '../../executor/storage/parts.ts';
 
 const mebibyte = 1_048_576;
 const gibibyte = 1024 * mebibyte;
 
-/** Bytes that fit into the first `count` parts. */
-function room(count: number, expectedBytes: number): number {
-  let sum = 0;
-  for (let number = 1; number <= count; number++) sum += partSize(number, expectedBytes);
-  return sum;
+/** Of all parts in memory; the rest of the container's 512 MiB is for everything else. */
+const budget = 160 * mebibyte;
+const tebibyte = 1024 * gibibyte;
+
+interface Filled {
+  /** Bytes that all parts hold. */
+  room: number;
+  /** Bytes that are stored by parts of which memory holds as many as travel and fill. */
+  within: number;
 }
 
-test('F36 10,000 parts hold 5 TiB even when the size was not known before', () => {
-  expect(room(10_000, 0)).toBeGreaterThan(5 * 1024 * gibibyte);
+function fill(expectedBytes: number, limits: Limits): Filled {
+  const filled: Filled = { room: 0, within: 0 };
+  for (let number = 1; number <= limits.parts; number++) {
+    const size = partSize(number, expectedBytes, limits);
+    filled.room += size;
+    if ((partsInFlight(size) + 1) * size <= budget) filled.within = filled.room;
+  }
+  return filled;
+}
+
+test.each([
+  ['of S3, the first one', 0, s3Limits, 290],
+  ['of S3, after 1 GiB', 1, s3Limits, 290],
+  ['of S3, after 100 GiB', 100, s3Limits, 250],
+  ['of S3, after 200 GiB', 200, s3Limits, 400],
+  ['of S3, after 400 GiB', 400, s3Limits, 500],
+  ['of S3, after 500 GiB', 500, s3Limits, 625],
+  ['of Azure, the first one', 0, azureLimits, 1400],
+  ['of Azure, after 2,500 GiB', 2500, azureLimits, 3125],
+])('F36 a snapshot %s, is stored within memory', (_what, last, limits, gibibytes) => {
+  expect(fill(last * gibibyte, limits).within).toBeGreaterThanOrEqual(gibibytes * gibibyte);
+});
+
+test.each([0, 1, 20, 26, 27, 28, 60, 100, 165, 200, 400, 500, 1024, 4096])(
+  'F36 10,000 parts hold 5 TiB, the largest object of S3, whatever was stored before: %d GiB',
+  (last) => {
+    expect(fill(last * gibibyte, s3Limits).room).toBeGreaterThanOrEqual(5 * tebibyte);
+  },
+);
+
+test('F36 50,000 blocks of Azure hold 20 TiB', () => {
+  expect(fill(0, azureLimits).room).toBeGreaterThanOrEqual(20 * tebibyte);
 });
 
 test('F36 60 GiB, which lib-storage could not hold, fit without a part of more than 64 MiB', () => {
@@ -23,28 +66,51 @@ test('F36 60 GiB, which lib-storage could not hold, fit without a part of more t
   expect(partSize(number, 0)).toBeLessThanOrEqual(64 * mebibyte);
 });
 
-test.each([0, 1, 19 * gibibyte, 100 * gibibyte, 1024 * gibibyte])(
-  'a stream twice as long as the %d bytes before it needs no growth',
-  (last) => {
-    expect(room(5000, last)).toBeGreaterThanOrEqual(2 * last);
-    expect(partSize(5000, last)).toBe(partSize(1, last));
-  },
-);
+test.each([
+  [1, 2.5],
+  [19, 2.5],
+  [150, 2.5],
+  [400, 1.25],
+  [1024, 1.25],
+])('what is stored after %d GiB is cut evenly as long as it is not %f times as large', (last, times) => {
+  const size = partSize(1, last * gibibyte);
+  const number = Math.floor((times * last * gibibyte) / size);
+  expect(number).toBeLessThanOrEqual(8000);
+  expect(partSize(number, last * gibibyte)).toBe(size);
+});
 
-test('F36 parts never shrink, and every one is within what S3 takes', () => {
-  for (const last of [0, 500 * gibibyte])
-    for (let number = 2; number <= 10_000; number++) {
-      expect(partSize(number, last)).toBeGreaterThanOrEqual(partSize(number - 1, last));
-      expect(partSize(number, last)).toBeLessThanOrEqual(5 * gibibyte);
-    }
+test.each([0, 5 * tebibyte])('a session of Google takes small parts after %d bytes, however many', (last) => {
+  for (const number of [1, 10_000, 10_000_000]) expect(partSize(number, last, gcsLimits)).toBe(8 * mebibyte);
+});
+
+test('F36 parts never shrink, and every one is within what the store takes', () => {
+  for (const limits of [s3Limits, azureLimits])
+    for (const last of [0, 10 * gibibyte, 500 * gibibyte])
+      for (let number = 2; number <= limits.parts; number++) {
+        const size = partSize(number, last, limits);
+        if (size < partSize(number - 1, last, limits) || size > limits.largestPart)
+          expect.fail(`part ${number} after ${last} bytes has ${size}`);
+      }
 });
 
 test('what travels at once stays bounded', () => {
-  for (const size of [8, 9, 16, 24, 64, 512]) {
+  for (const size of [8, 9, 16, 24, 53, 64, 80, 512]) {
     const flying = partsInFlight(size * mebibyte);
     expect(flying).toBeGreaterThanOrEqual(1);
-    expect(flying === 1 || flying * size <= 24).toBe(true);
+    expect(flying).toBeLessThanOrEqual(3);
+    expect(flying === 1 || (flying + 1) * size <= 160).toBe(true);
   }
+});
+
+test.each([
+  ['S3', 0, 160, s3Limits],
+  ['S3', 500, 160, s3Limits],
+  ['S3', 1024, 328, s3Limits],
+  ['S3', 4096, 1312, s3Limits],
+  ['Azure', 2400, 160, azureLimits],
+  ['Google', 50_000, 160, gcsLimits],
+])('parts of %s after a snapshot of %d GiB take %d MiB of memory', (_store, last, mebibytes, limits) => {
+  expect(partsMemory(last * gibibyte, limits) / mebibyte).toBe(mebibytes);
 });
 
 async function* pieces(total: number, piece: number): AsyncGenerator<Buffer> {

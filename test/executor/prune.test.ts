@@ -9,7 +9,7 @@ import { abortLeftUploads } from '../../executor/leftovers.ts';
 import { prune } from '../../executor/prune.ts';
 import { identitySince } from '../../executor/stock.ts';
 import { openStorage } from '../../executor/storage/open.ts';
-import { ObjectLocked, type Storage } from '../../executor/storage/storage.ts';
+import type { Storage } from '../../executor/storage/storage.ts';
 import { type BareRun, bareRun } from './bare-run.ts';
 import { taskFor } from './pod.ts';
 
@@ -173,6 +173,8 @@ describe('prune', () => {
     ['a list', '[]'],
     ['null', 'null'],
     ['too much', `"${'x'.repeat(60_000)}"`],
+    ['more than is read', `"${'x'.repeat(70_000)}"`],
+    ['more bytes than are read, in fewer letters', `"${'漢'.repeat(22_000)}"`],
   ])('a manifest that was edited to %s deletes nothing and is passed over', async (_what, text) => {
     const committed = await snapshot(0);
     const id = idFor(20, me);
@@ -344,48 +346,5 @@ describe('a database that was made anew', () => {
   test('is not known from the snapshots of others', async () => {
     await snapshot(3, { ...of('old', 9), owner: { ...me, name: 'other' } });
     expect(await identitySince(bare.run, storage, 'old')).toBeUndefined();
-  });
-});
-
-describe('a bucket that locks its objects', () => {
-  const until = new Date('2026-04-30T00:00:00Z');
-
-  /** The same store, whose delete finds these locked: what the S3 store does with a real lock is in the integration tests. */
-  const locking = (ids: readonly string[]): Storage => {
-    const remove = storage.delete.bind(storage);
-    storage.delete = async (key) => {
-      if (ids.some((id) => key.includes(id))) throw new ObjectLocked(key, until);
-      await remove(key);
-    };
-    return storage;
-  };
-
-  test('keeps what it locks whole, and that is told and is no error', async () => {
-    const [new_, kept, old, older] = [await snapshot(0), await snapshot(1), await snapshot(2), await snapshot(3)];
-    const inventory = await prune(bare.run, locking([old]), new_);
-    expect(inventory).toMatchObject({ count: 3, deleted: 1, locked: 1, pruneError: '' });
-    expect(await left()).toEqual(both(new_, kept, old));
-    expect(await left()).not.toContain(`${older}.snap`);
-    expect(bare.lines).toContainEqual(
-      expect.objectContaining({ id: old, until: until.toISOString(), msg: expect.stringContaining('still locked') }),
-    );
-  });
-
-  test('does not let a locked one stand before those that can go', async () => {
-    await bare.remove();
-    await begin({ retention: { keepLast: 1, maxDeletesPerRun: 1 } });
-    const [new_, free, locked] = [await snapshot(0), await snapshot(2), await snapshot(3)];
-    expect(await prune(bare.run, locking([locked]), new_)).toMatchObject({ deleted: 1, locked: 1 });
-    expect(await left()).toEqual(both(new_, locked));
-    expect(await left()).not.toContain(`${free}.snap`);
-  });
-
-  test('keeps data without a manifest as long as it locks it', async () => {
-    const new_ = await snapshot(0);
-    const orphan = idFor(20, me);
-    await storage.putSmall(dataKey(bare.run.prefix, orphan), 'data');
-    await age(`${orphan}.snap`, 20);
-    expect(await prune(bare.run, locking([orphan]), new_)).toMatchObject({ pruneError: '' });
-    expect(await left()).toContain(`${orphan}.snap`);
   });
 });

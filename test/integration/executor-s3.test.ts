@@ -10,14 +10,17 @@ import {
   ListObjectVersionsCommand,
   PutBucketPolicyCommand,
   PutBucketVersioningCommand,
+  PutObjectLegalHoldCommand,
   PutObjectRetentionCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { S3Task } from '../../crds/rules/contract.ts';
+import { prune } from '../../executor/prune.ts';
 import { openS3 } from '../../executor/storage/s3.ts';
 import { ObjectLocked, type Storage } from '../../executor/storage/storage.ts';
 import { type BareRun, bareRun } from '../executor/bare-run.ts';
 import { taskFor } from '../executor/pod.ts';
+import { storeSnapshot } from '../executor/stored-snapshot.ts';
 import { Authority } from '../rig/cluster/certificates.ts';
 import { startVersitygw, type Versitygw } from '../rig/servers/versitygw.ts';
 
@@ -165,6 +168,30 @@ describe('a bucket with object lock', () => {
       expect(await everything('locked', key)).toEqual([]);
     },
   );
+
+  test('with a legal hold on the data alone keeps the whole snapshot, until the hold is taken back', async () => {
+    const one = await open({ task: { bucket: 'locked' } });
+    const run = { ...(bare.at(-1) as BareRun).run, prefix: 'held/shop/orders-db/' };
+    const [held, committed] = [await storeSnapshot(run, one, { day: 1 }), await storeSnapshot(run, one, { day: 2 })];
+    run.task.retention = { keepLast: 1, maxDeletesPerRun: 10 };
+    const hold = async (Status: 'ON' | 'OFF') => {
+      const LegalHold = { Status };
+      await s3.client.send(new PutObjectLegalHoldCommand({ Bucket: 'locked', Key: held.key, LegalHold }));
+    };
+    const names = async () => {
+      const found: string[] = [];
+      for await (const { key } of one.list(run.prefix)) found.push(key);
+      return found.sort();
+    };
+    await hold('ON');
+    expect(await one.locked(held.key)).toMatchObject({ until: undefined });
+    expect(await prune(run, one, committed.id)).toMatchObject({ count: 2, deleted: 0, locked: 1, pruneError: '' });
+    expect(await names()).toEqual([held, committed].flatMap(({ key }) => [key, `${key}.json`]));
+    await hold('OFF');
+    expect(await one.locked(held.key)).toBeUndefined();
+    expect(await prune(run, one, committed.id)).toMatchObject({ count: 1, deleted: 1, pruneError: '' });
+    expect(await names()).toEqual([committed.key, `${committed.key}.json`]);
+  });
 
   test('can be probed, and keeps nothing of that', async () => {
     const storage = await open({ task });

@@ -221,6 +221,33 @@ describe('a result', () => {
     expect(decodeResult(JSON.stringify({ ...success, [field]: value }))).toBeUndefined();
   });
 
+  test.each([
+    ['a day that its month lacks', '2026-02-30T10:00:00Z'],
+    ['a leap day of a common year', '2026-02-29T10:00:00Z'],
+    ['hour 24', '2026-02-28T24:00:00Z'],
+    ['second 60', '2026-06-30T23:59:60Z'],
+    ['an offset of a day', '2026-02-28T10:00:00+24:00'],
+    ['an offset without a colon', '2026-02-28T10:00:00+0100'],
+    ['no offset', '2026-02-28T10:00:00'],
+    ['words behind it', '2026-02-28T10:00:00Z '],
+  ])('of a success that started at %s is none of ours: the API server would refuse it', (_what, dumpStartedAt) => {
+    expect(decodeResult(JSON.stringify({ ...success, dumpStartedAt }))).toBeUndefined();
+  });
+
+  test.each(['2028-02-29T23:59:59Z', '2026-12-31T00:00:00.123456789+05:30', '2026-02-28T10:00:00-23:59'])(
+    'of a success that started at %s comes back',
+    (dumpStartedAt) => {
+      const run = { ...success, key: 'k', dumpStartedAt };
+      expect(decodeResult(JSON.stringify(run))?.run).toEqual(run);
+    },
+  );
+
+  test('with a store that could not be listed tells that alone', () => {
+    const result: Result = { run: { ...success, key: 'k' }, inventory: { pruneError: 'list "p/": 503' } };
+    expect(decodeResult(encodeResult(result))).toEqual(result);
+    expect(decodeResult(`${JSON.stringify(result.run)}\n{"count":3}`)).toEqual({ run: result.run });
+  });
+
   test('of a failure with a word of another release counts as Unknown', () => {
     const text = '{"outcome":"Failed","reason":"constructor","message":{"toString":1}}';
     expect(decodeResult(text)).toEqual({ run: { outcome: 'Failed', reason: 'Unknown', message: '' } });

@@ -1,6 +1,6 @@
 // The manifest beside a snapshot: both ways through, and what anyone with the bucket may have made of it.
 import { describe, expect, test } from 'vitest';
-import { decodeManifest, encodeManifest, type Manifest } from '../../../crds/rules/manifest.ts';
+import { decodeManifest, encodeManifest, type Manifest, manifestLimit } from '../../../crds/rules/manifest.ts';
 
 const key = 'postgres/daily/shop/orders-db/20250327T010000Z-1a2b3c4d.snap';
 const manifest: Manifest = {
@@ -42,6 +42,16 @@ test('a manifest comes back as it was written, one field a line', () => {
   expect(text.endsWith('}\n')).toBe(true);
 });
 
+test('a manifest is as long as its bytes, whatever letters it has', () => {
+  const filled = (bytes: number): string => {
+    const rest = bytes - Buffer.byteLength(encodeManifest({ ...manifest, restore: [''] }));
+    return encodeManifest({ ...manifest, restore: [`${'x'.repeat(rest % 3)}${'漢'.repeat(Math.floor(rest / 3))}`] });
+  };
+  expect(decodeManifest(filled(manifestLimit), key).id).toBe(manifest.id);
+  expect(filled(manifestLimit + 1).length).toBeLessThan(manifestLimit);
+  expect(() => decodeManifest(filled(manifestLimit + 1), key)).toThrow('it has 65537 bytes, at most 65536');
+});
+
 describe('a manifest is refused', () => {
   test.each([
     ['that is empty', '', 'it is not JSON'],
@@ -50,7 +60,7 @@ describe('a manifest is refused', () => {
     ['that is a list', '[]', 'it is not an object'],
     ['that is a number', '1', 'it is not an object'],
     ['that is a deep nest', '['.repeat(60_000), 'read manifest'],
-    ['that is huge', `"${'x'.repeat(65_536)}"`, 'it is 65538 characters long'],
+    ['that is huge', `"${'x'.repeat(65_536)}"`, 'it has 65538 bytes'],
     ['of another format', edited({ formatVersion: 2 }), 'format version 2 is not 1'],
     ['of a format in words', edited({ formatVersion: '1' }), 'format version "1" is not 1'],
     ['of another key', edited({ key: 'postgres/daily/shop/../../secret.snap' }), 'it speaks of another key'],
