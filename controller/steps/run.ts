@@ -32,12 +32,18 @@ export function run(draft: Draft): void {
     return;
   }
   const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
-  // A drained node takes the pod away with all that told of it.
-  if (!working && status.phase === 'Running') claimed.podGoneAt = rfc3339(now);
+  if (working ? hasEndedUntold(draft) : status.phase === 'Running') claimed.podGoneAt = rfc3339(now);
   status.phase = working ? 'Running' : 'Pending';
   // Without our label nobody tells of its end.
   if (job.metadata.labels?.[labels.managedBy] === undefined) draft.wake.push(now.getTime() + unwatchedLookMilliseconds);
   watchStart(draft, job);
+}
+
+/** The last pod has failed, nothing says when, and status does not yet: from now on the next one is waited for. */
+function hasEndedUntold({ observed: { pods }, status }: Draft): boolean {
+  if (!pods.every(podEnded) || pods.some((pod) => pod.status?.phase === 'Succeeded')) return false;
+  const gone = Date.parse(status.run?.podGoneAt ?? '') || 0;
+  return pods.some((pod) => endOf(pod) === undefined && gone < Date.parse(pod.metadata.creationTimestamp));
 }
 
 /** A Job whose labels somebody took is not watched: it is looked at this often. */

@@ -161,6 +161,19 @@ describe('a run whose pod is gone and that waits for another', () => {
     expect(told(again)).toEqual([]);
   });
 
+  test('after one that failed and does not say when is ended in its time from when that was seen', () => {
+    const failed = pod({ phase: 'Failed' });
+    const seen = look({ backup: backup({ status: goes }), jobs: [running], pods: [failed] }, evictedAt);
+    expect(told(seen)).toEqual([]);
+    expect(seen.status.run?.podGoneAt).toBe(evictedAt);
+    const at = (time: string) =>
+      look({ backup: backup({ status: seen.status }), jobs: [running], pods: [failed] }, time);
+    expect(at('2025-03-27T03:10:00Z').status.run?.podGoneAt).toBe(evictedAt);
+    const limit = Date.parse(evictedAt) + 600_000 + backoff;
+    expect(told(at(new Date(limit - 1000).toISOString()))).toEqual([]);
+    expect(told(at(new Date(limit).toISOString()))).toContain(`fail ${jobName}: Unschedulable`);
+  });
+
   test("after one that failed is ended in its time from that one's end", () => {
     const terminated = { exitCode: 12, finishedAt: '2025-03-27T02:00:00Z' };
     const failed = pod({ phase: 'Failed', containerStatuses: [container('executor', { terminated })] });

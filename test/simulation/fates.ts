@@ -73,7 +73,8 @@ export const disrupted = (reason: string): Status => ({
   conditions: [{ type: 'DisruptionTarget', status: 'True', reason }],
 });
 
-export const timedOut: Status = { phase: 'Failed', reason: 'DeadlineExceeded' };
+/** The kubelet tells the executor to stop; what that says of it is not why. */
+export const timedOut: Status = { ...failed('Canceled'), reason: 'DeadlineExceeded' };
 export const refusedByNode: Status = { phase: 'Failed', reason: 'OutOfcpu', message: 'simulated' };
 export const stopped: Status = {
   phase: 'Failed',

@@ -32,6 +32,8 @@ export class Invariants {
   capsHoldUntil = Number.POSITIVE_INFINITY;
   /** Nobody else writes beside it. */
   oneController = true;
+  /** All clocks are right all the time. */
+  clocksAreRight = true;
   readonly ledger: Ledger;
   readonly reads: LiveReads;
   private readonly api: Api;
@@ -80,17 +82,35 @@ export class Invariants {
     this.ledger.toldFinished(backup.status?.run?.jobUID ?? '');
   }
 
+  /** When a pod of a Job was last seen to work, by uid of the Job, in ms. */
+  private readonly worked = new Map<string, number>();
+
   private follow({ kind, before, after, by }: Change): void {
     if (kind === 'backups') this.ledger.follow(before as Backup | undefined, after as Backup | undefined, by);
     else if (kind === 'jobs') this.jobChanged(before as Job | undefined, after as Job | undefined, by);
     else if (kind === 'leases' && isController(by)) this.leaseChanged(before as Lease | undefined, after as Lease, by);
-    else if (kind === 'pods' && before === undefined) this.alone(after as Pod);
+    else if (kind === 'pods') {
+      if (before === undefined) this.alone(after as Pod);
+      if ((before as Pod | undefined)?.status?.phase === 'Running') this.worked.set(jobUid(before as Pod), this.now());
+    }
+  }
+
+  /** A run may be given up for want of a pod only when none has worked for as long as one may take to come. */
+  private givenUp({ metadata: { uid, name } }: Job, by: string): void {
+    const pods = this.api.podsOfJob(uid);
+    const goneFor = (this.now() - (this.worked.get(uid) ?? 0)) / 1000;
+    if (pods.some(({ status }) => status?.phase === 'Running'))
+      this.broke('truth', `${by} gives up Job ${name}, whose pod works`);
+    else if (this.clocksAreRight && goneFor < this.settings.startTimeoutSeconds)
+      this.broke('truth', `${by} gives up Job ${name}, whose pod worked ${goneFor} s ago`);
   }
 
   private jobChanged(before: Job | undefined, after: Job | undefined, by: string): void {
     if (before !== undefined && after === undefined && isController(by)) this.jobDeleted(before, by);
+    if (by === 'user' && after?.spec.suspend === true && isStarted(after)) this.ledger.canceled.add(after.metadata.uid);
     if (before === undefined || after === undefined || !isController(by)) return;
     if (before.spec.suspend === true && after.spec.suspend === false) this.jobStarted(before, after, by);
+    if (before.spec.activeDeadlineSeconds !== 1 && after.spec.activeDeadlineSeconds === 1) this.givenUp(after, by);
   }
 
   private jobStarted(before: Job, job: Job, by: string): void {

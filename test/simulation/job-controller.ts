@@ -22,6 +22,8 @@ interface Spec {
 interface Memory {
   made: number;
   failed: number;
+  /** Pods that were disrupted: they put the next one off as those that failed do. */
+  disrupted: number;
   retryAt: number;
   /** Pods that are not reckoned yet. */
   open: Set<string>;
@@ -88,7 +90,14 @@ export class JobController {
 
   private memoryOf({ metadata: { uid } }: Job): Memory {
     const known = this.memories.get(uid);
-    const memory = known ?? { made: 0, failed: 0, retryAt: 0, open: new Set(), hasty: this.random.chance(0.3) };
+    const memory = known ?? {
+      made: 0,
+      failed: 0,
+      disrupted: 0,
+      retryAt: 0,
+      open: new Set(),
+      hasty: this.random.chance(0.3),
+    };
     this.memories.set(uid, memory);
     return memory;
   }
@@ -99,14 +108,14 @@ export class JobController {
       if (pod !== undefined && !podEnded(pod)) continue;
       memory.open.delete(uid);
       if (pod?.status?.phase === 'Succeeded') memory.verdict ??= { type: 'Complete', reason: '' };
+      if (pod?.status?.phase === 'Succeeded') continue;
       // Disruptions are not counted: podFailurePolicy says Ignore.
-      if (
-        pod?.status?.phase === 'Succeeded' ||
-        pod?.status?.conditions?.some(({ type }) => type === 'DisruptionTarget')
-      )
-        continue;
-      memory.failed += 1;
-      memory.retryAt = this.agenda.now + 10 * second * 2 ** (memory.failed - 1);
+      const ignored = pod?.status?.conditions?.some(({ type }) => type === 'DisruptionTarget') === true;
+      if (ignored) memory.disrupted += 1;
+      else memory.failed += 1;
+      const wait = 10 * second * 2 ** (memory.failed + memory.disrupted - 1);
+      memory.retryAt = this.agenda.now + Math.min(wait, 600 * second);
+      if (ignored) continue;
       const codes = pod?.status?.containerStatuses?.map(({ state }) => state?.terminated?.exitCode ?? 0) ?? [];
       if (codes.some((code) => permanent.has(code))) memory.verdict ??= { type: 'Failed', reason: 'PodFailurePolicy' };
       if (memory.failed > backoffLimit) memory.verdict ??= { type: 'Failed', reason: 'BackoffLimitExceeded' };

@@ -1,5 +1,5 @@
 // Nodes: pods come to run, commit snapshots, end or linger, each by its fate.
-import type { Pod } from '../../controller/objects.ts';
+import type { ContainerStatus, Pod } from '../../controller/objects.ts';
 import { podEnded } from '../../controller/objects.ts';
 import type { Result } from '../../crds/rules/contract.ts';
 import { labels } from '../../crds/rules/names.ts';
@@ -78,7 +78,8 @@ export class Kubelet {
   private work(pod: Pod, fate: Fate): void {
     this.set(pod, running);
     const again = this.bucket.has(jobUid(pod));
-    const longest = this.calm ? 10 * second : fate === 'slow success' || losesNode(fate) ? 40 * minute : 90 * second;
+    const lasts = fate === 'slow success' || fate === 'evicted' || losesNode(fate);
+    const longest = this.calm ? 10 * second : lasts ? 40 * minute : 90 * second;
     const takes = again ? 2 * second : 2 * second + this.random.below(longest);
     const { activeDeadlineSeconds = 600 } = (pod.spec ?? {}) as { activeDeadlineSeconds?: number };
     if (!losesNode(fate)) this.agenda.in(activeDeadlineSeconds * second, () => this.end(pod, timedOut));
@@ -95,7 +96,13 @@ export class Kubelet {
     else if (fate === 'dump fails') this.end(pod, failed('DumpFailed'));
     else if (fate === 'login refused') this.end(pod, failed('DatabaseAuthFailed'));
     else if (fate === 'out of memory') this.end(pod, killedForMemory);
-    else if (fate === 'evicted') this.end(pod, disrupted('EvictionByEvictionAPI'));
+    else if (fate === 'evicted') this.evict(pod);
+  }
+
+  /** A drain takes the pod away with all that tells of it. */
+  private evict(pod: Pod): void {
+    this.end(pod, disrupted('EvictionByEvictionAPI'));
+    this.agenda.in(2 * second, () => this.api.remove('pods', pod, 'kubelet'));
   }
 
   /** The node is silent: its pod is deleted after five minutes and stays until the node is given up. */
@@ -150,7 +157,7 @@ export class Kubelet {
   }
 
   private end(pod: Pod, status: NonNullable<Pod['status']>): void {
-    if (this.runs(pod)) this.set(pod, status);
+    if (this.runs(pod)) this.set(pod, endedAt(new Date(this.agenda.now).toISOString(), status));
   }
 
   private find(pod: Pod): Pod | undefined {
@@ -161,6 +168,23 @@ export class Kubelet {
   private set(pod: Pod, status: NonNullable<Pod['status']>): void {
     this.api.change('pods', pod, 'kubelet', (old) => ({ ...old, status }));
   }
+}
+
+/** Says when its containers ended. A pod that tells of none does not say. */
+function endedAt(finishedAt: string, status: NonNullable<Pod['status']>): NonNullable<Pod['status']> {
+  const timed = (containers: ContainerStatus[] = []): ContainerStatus[] =>
+    containers.map(({ state, ...rest }) => ({
+      ...rest,
+      ...(state?.terminated === undefined
+        ? { ...(state && { state }) }
+        : { state: { terminated: { ...state.terminated, finishedAt } } }),
+    }));
+  const { initContainerStatuses, containerStatuses } = status;
+  return {
+    ...status,
+    ...(initContainerStatuses && { initContainerStatuses: timed(initContainerStatuses) }),
+    ...(containerStatuses && { containerStatuses: timed(containerStatuses) }),
+  };
 }
 
 export const jobUid = (pod: Pod): string => pod.metadata.labels?.['batch.kubernetes.io/controller-uid'] ?? '';

@@ -11,6 +11,8 @@ type Breach = (invariant: 'I1' | 'I6' | 'truth' | 'baseline', what: string) => v
 export class Ledger {
   /** Jobs that were let go. */
   readonly started = new Map<string, { backupUid: string; name: string }>();
+  /** Jobs that a person canceled. */
+  readonly canceled = new Set<string>();
   /** Outcomes in status, by uid of the Job. */
   readonly recorded = new Map<string, string>();
   private readonly bucket: Bucket;
@@ -98,6 +100,8 @@ export class Ledger {
     this.recorded.set(jobUID, outcome ?? '');
     if (outcome === 'Succeeded' && !this.bucket.has(jobUID))
       this.breach('truth', `Job ${jobUID} is recorded as Succeeded, no snapshot was committed`);
+    if (outcome === 'Canceled' && !this.canceled.has(jobUID))
+      this.breach('truth', `Job ${jobUID} is recorded as Canceled, nobody canceled it`);
   }
 
   private failuresCounted(was: Status, is: Status): void {

@@ -76,6 +76,16 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     from: "if (outcome.outcome === 'Failed') {",
     to: '{',
   },
+  'a run that its deadline stopped was canceled': {
+    file: 'outcome.ts',
+    from: "(result.run.reason !== 'Canceled' || stopped === undefined)",
+    to: "result.run.reason !== 'Unknown'",
+  },
+  'a run that was drained has no time to get another pod': {
+    file: 'steps/run.ts',
+    from: 'return { since: Math.max(started, gone, ...pods), another };',
+    to: 'return { since: started, another: gone < 0 };',
+  },
   'the claimed Job is history': {
     file: 'steps/run.ts',
     from: 'if (!claimed.includes(job.metadata.uid) && !isOfLaterClaim(draft, job))',

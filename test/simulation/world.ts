@@ -56,6 +56,8 @@ export class World {
       (offset, index) => new Instance(`c${index}`, offset, around, stream(index + 3)),
     );
     this.invariants.oneController = history.controllers.length === 1;
+    this.invariants.clocksAreRight =
+      history.controllers.every((offset) => offset === 0) && history.actions.every(({ what }) => what !== 'clock');
     this.invariants.capsHoldUntil = capsHoldUntil(history);
     if (tracing) api.followers.push((change) => this.tell(change));
   }
