@@ -77,11 +77,7 @@ function checkFit({ task }: Run, manifest: Manifest): void {
 
 /** What a failure means once the target may have been touched. Being told to stop has no other reason then either. */
 function worsen(atomic: boolean): (failure: RunError) => RunError {
-  return (failure) =>
-    // Told by the container before it touches anything.
-    atomic || failure.reason === 'TargetNotEmpty'
-      ? failure
-      : new RunError('RestoreIncomplete', failure.message, { cause: failure });
+  return (failure) => (atomic ? failure : new RunError('RestoreIncomplete', failure.message, { cause: failure }));
 }
 
 async function* startingWith(
@@ -94,7 +90,7 @@ async function* startingWith(
 }
 
 /** Gives the dump to the tool, and tells its end once it has ended well. */
-async function give(run: Run, dump: AsyncIterable<Buffer>): Promise<void> {
+async function give(run: Run, dump: AsyncIterable<Buffer>, begin: () => void): Promise<void> {
   const gone = new AbortController();
   const stopWatching = watchTarget(run, gone);
   try {
@@ -106,7 +102,10 @@ async function give(run: Run, dump: AsyncIterable<Buffer>): Promise<void> {
         signal: AbortSignal.any([run.signal, gone.signal]),
         ended: async () => (await readExit(run.folders.run)) !== undefined,
       },
-      () => run.log.info('the first byte goes to the target'),
+      () => {
+        begin();
+        run.log.info('the first byte goes to the target');
+      },
     );
     await writeComplete(run);
   } catch (error) {
@@ -141,9 +140,11 @@ async function restoreInto(
     run.signal.throwIfAborted();
     // Asked again: the digest of a large snapshot takes its time.
     if (isExpired(run, order)) return expired(order);
-    ear.begin(worsen(isAtomic(manifest.dumpFormat) && !overwrite));
+    const begin = (): void => ear.begin(worsen(isAtomic(manifest.dumpFormat) && !overwrite));
+    if (overwrite) begin();
     await writeVerdict(run, overwrite ? 'overwrite' : 'restore', [order.ifNotEmpty, manifest.database]);
-    await give(run, startingWith(first, dump));
+    // An empty target is looked at once more before it is opened, which may fail and touches nothing.
+    await give(run, startingWith(first, dump), overwrite ? () => {} : begin);
   } catch (error) {
     const isLate = error instanceof RunError && error.reason === 'TargetNotEmpty';
     if (isLate && order.ifNotEmpty === 'Skip') return skipped('TargetNotEmpty', error.message);

@@ -14,23 +14,29 @@ export interface Limits {
   parts: number;
   /** Bytes. */
   largestPart: number;
+  /** Share of the parts that have the first size where nothing is expected. */
+  first: number;
+  /** How much larger than before a dump may at least be and still be cut evenly. */
+  margin: number;
 }
 
-export const s3Limits: Limits = { parts: 10_000, largestPart: 5 * 1024 * mebibyte };
-export const azureLimits: Limits = { parts: 50_000, largestPart: 4000 * mebibyte };
-/** A session takes any number of them. */
-export const gcsLimits: Limits = { parts: Number.POSITIVE_INFINITY, largestPart: smallestPart };
+export const s3Limits: Limits = { parts: 10_000, largestPart: 5 * 1024 * mebibyte, first: 0.25, margin: 1.25 };
+/** Some stores that speak S3, Cloudflare's R2 for one, take parts of one size only: as many snapshots as can be are cut so. */
+export const s3CompatibleLimits: Limits = { ...s3Limits, first: 0.5, margin: 2 };
+export const azureLimits: Limits = { ...s3Limits, parts: 50_000, largestPart: 4000 * mebibyte };
+/** A session takes any number of them, one after the other: so many that an answer each is not what takes the time. */
+export const gcsLimits: Limits = { ...s3Limits, largestPart: 64 * mebibyte };
 
-/** Shares of the parts that a store takes: the first size, each size between it and easyPart, all before the end, each size at the end. */
-const shares = { first: 0.25, rise: 0.025, easy: 0.8, end: 0.02 };
-/** How much larger than before a dump may be and still be cut evenly: at least, and where memory has room for it. */
-const margin = { least: 1.25, most: 2.5 };
+/** Shares of the parts that a store takes: each size between the first and easyPart, all before the end, each size at the end. */
+const shares = { rise: 0.025, easy: 0.8, end: 0.02 };
+/** How much larger than before a dump may be and still be cut evenly where memory has room for it. */
+const roomyMargin = 2.5;
 
 /** Bytes of each part of an upload of about so many. */
-function evenPart(expectedBytes: number, { parts }: Limits, smallest: number): number {
+function evenPart(expectedBytes: number, { parts, margin }: Limits, smallest: number): number {
   const holding = (bytes: number): number => Math.ceil(bytes / (shares.easy * parts) / mebibyte) * mebibyte;
-  const roomy = Math.min(easyPart, holding(margin.most * expectedBytes));
-  return Math.max(smallest, roomy, holding(margin.least * expectedBytes));
+  const roomy = Math.min(easyPart, holding(roomyMargin * expectedBytes));
+  return Math.max(smallest, roomy, holding(margin * expectedBytes));
 }
 
 /** Steps of so many parts that begin after `from`; 0 before the first. */
@@ -47,8 +53,8 @@ export function partSize(number: number, expectedBytes: number, limits = s3Limit
   const { parts, largestPart } = limits;
   const even = evenPart(expectedBytes, limits, smallest);
   const beforeEnd = shares.easy * parts;
-  if (number <= Math.min(beforeEnd, (margin.most * expectedBytes) / even)) return Math.min(largestPart, even);
-  const rises = stepsAfter(shares.first * parts, shares.rise * parts, number);
+  if (number <= Math.min(beforeEnd, (roomyMargin * expectedBytes) / even)) return Math.min(largestPart, even);
+  const rises = stepsAfter(limits.first * parts, shares.rise * parts, number);
   const easy = Math.max(even, Math.min(easyPart, smallest * 2 ** rises));
   return Math.min(largestPart, easy * 2 ** stepsAfter(beforeEnd, shares.end * parts, number));
 }

@@ -12,6 +12,7 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import type { S3Task } from '../../crds/rules/contract.ts';
+import { s3CompatibleLimits, s3Limits } from '../../crds/rules/part-size.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
 import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
@@ -98,7 +99,8 @@ class S3Storage implements Storage {
   }
 
   put(key: string, source: AsyncIterable<Buffer>, options: PutOptions): Promise<number> {
-    const upload = new PartsUpload(key, new S3Upload(this.#target(key), this.#settings('data')), options);
+    const limits = this.#task.endpoint === undefined ? s3Limits : s3CompatibleLimits;
+    const upload = new PartsUpload(key, new S3Upload(this.#target(key), this.#settings('data')), options, { limits });
     return this.#try('put', key, () => upload.run(source));
   }
 

@@ -174,12 +174,14 @@ describe('every container', () => {
   });
 });
 
-const s3 = backup().spec.storage;
+const s3 = { s3: { bucket: 'b', region: 'eu-central-1', auth: { default: {} } } };
+const like = { s3: { ...s3.s3, endpoint: 'https://store.example' } };
 const gcs = { gcs: { bucket: 'b', auth: { applicationDefault: {} } } };
-test.each<[string, number, typeof s3, string]>([
+test.each<[string, number, ReturnType<typeof backup>['spec']['storage'], string]>([
   ['a first snapshot', 0, s3, '512Mi'],
   ['500 GiB in S3', 500, s3, '512Mi'],
   ['1 TiB in S3, whose parts are large', 1024, s3, '680Mi'],
+  ['1 TiB in what speaks S3, whose parts are larger', 1024, like, '878Mi'],
   ['1 TiB in Google, which takes any number of parts', 1024, gcs, '512Mi'],
   ['1 TiB on a volume', 1024, { pvc: { claimName: 'c' } }, '512Mi'],
 ])('the executor has memory for another snapshot after %s', (_what, gibibytes, storage, limit) => {

@@ -7,6 +7,7 @@ import {
   partSize,
   partsInFlight,
   partsMemory,
+  s3CompatibleLimits,
   s3Limits,
 } from '../../crds/rules/part-size.ts';
 import { parts } from '../../executor/storage/parts.ts';
@@ -42,6 +43,8 @@ test.each([
   ['of S3, after 200 GiB', 200, s3Limits, 400],
   ['of S3, after 400 GiB', 400, s3Limits, 500],
   ['of S3, after 500 GiB', 500, s3Limits, 625],
+  ['of what speaks S3, the first one', 0, s3CompatibleLimits, 160],
+  ['of what speaks S3, after 300 GiB', 300, s3CompatibleLimits, 600],
   ['of Azure, the first one', 0, azureLimits, 1400],
   ['of Azure, after 2,500 GiB', 2500, azureLimits, 3125],
 ])('F36 a snapshot %s, is stored within memory', (_what, last, limits, gibibytes) => {
@@ -51,7 +54,8 @@ test.each([
 test.each([0, 1, 20, 26, 27, 28, 60, 100, 165, 200, 400, 500, 1024, 4096])(
   'F36 10,000 parts hold 5 TiB, the largest object of S3, whatever was stored before: %d GiB',
   (last) => {
-    expect(fill(last * gibibyte, s3Limits).room).toBeGreaterThanOrEqual(5 * tebibyte);
+    for (const limits of [s3Limits, s3CompatibleLimits])
+      expect(fill(last * gibibyte, limits).room).toBeGreaterThanOrEqual(5 * tebibyte);
   },
 );
 
@@ -79,12 +83,29 @@ test.each([
   expect(partSize(number, last * gibibyte)).toBe(size);
 });
 
-test.each([0, 5 * tebibyte])('a session of Google takes small parts after %d bytes, however many', (last) => {
-  for (const number of [1, 10_000, 10_000_000]) expect(partSize(number, last, gcsLimits)).toBe(8 * mebibyte);
-});
+test.each([0, 1, 10, 19, 100, 165, 200, 300, 500, 1024])(
+  'what speaks S3 is sent parts of one size, as some such stores demand, after %d GiB until it is 39 GiB or twice as large',
+  (last) => {
+    const size = partSize(1, last * gibibyte, s3CompatibleLimits);
+    const number = Math.floor(Math.max(39, 2 * last) * (gibibyte / size));
+    expect(number).toBeLessThanOrEqual(8000);
+    expect(partSize(number, last * gibibyte, s3CompatibleLimits)).toBe(size);
+  },
+);
+
+test.each([0, 10, 100, 500, 5 * 1024])(
+  'a session of Google takes parts of whole 256 KiB, of 64 MiB at the most, however many, after %d GiB',
+  (last) => {
+    for (const number of [1, 5_000, 10_000, 10_000_000]) {
+      const size = partSize(number, last * gibibyte, gcsLimits);
+      expect([size % 262_144, size <= 64 * mebibyte]).toEqual([0, true]);
+    }
+    expect(partSize(10_000_000, last * gibibyte, gcsLimits)).toBe(64 * mebibyte);
+  },
+);
 
 test('F36 parts never shrink, and every one is within what the store takes', () => {
-  for (const limits of [s3Limits, azureLimits])
+  for (const limits of [s3Limits, s3CompatibleLimits, gcsLimits, azureLimits])
     for (const last of [0, 10 * gibibyte, 500 * gibibyte])
       for (let number = 2; number <= limits.parts; number++) {
         const size = partSize(number, last, limits);
@@ -107,6 +128,7 @@ test.each([
   ['S3', 500, 160, s3Limits],
   ['S3', 1024, 328, s3Limits],
   ['S3', 4096, 1312, s3Limits],
+  ['what speaks S3', 1024, 526, s3CompatibleLimits],
   ['Azure', 2400, 160, azureLimits],
   ['Google', 50_000, 160, gcsLimits],
 ])('parts of %s after a snapshot of %d GiB take %d MiB of memory', (_store, last, mebibytes, limits) => {

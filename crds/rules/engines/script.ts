@@ -64,9 +64,9 @@ struck() {
     }' "$@"
 }
 
-# words: what the tool said.
+# words: what the tool said, the last megabyte of it: the executor waits for the end of this container.
 words() {
-  struck < "$TEMPORARY/stderr" || echo 'its words are not shown: the image has no awk, which would strike out secrets'
+  tail -c 1000000 "$TEMPORARY/stderr" | struck || echo 'its words are not shown: the image has no awk, which would strike out secrets'
 }
 
 # complaint: their end, on one line, as much as a result takes.
