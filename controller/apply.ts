@@ -24,6 +24,8 @@ export class Stale extends Error {
 
 export interface Applied {
   conflict?: Conflict;
+  /** Names of Jobs that were deleted to be made anew, and are refused now. */
+  lost: string[];
 }
 
 const longestAnnotation = 1000;
@@ -38,15 +40,25 @@ export interface Means {
 
 type TakeLock = Extract<Effect, { kind: 'takeLock' }>;
 
+/** What one effect came to: whether its Job was there to be deleted, or what stood in its way. */
+type Done = boolean | Conflict | undefined;
+
 /** Events are not among these: they are told once the status stands. */
 export async function apply(means: Means, backup: Backup, effects: readonly Effect[]): Promise<Applied> {
-  let found: Conflict | undefined;
+  const applied: Applied = { lost: [] };
+  const deleted = new Set<string>();
   // A Job that is refused is in the way of itself only: what else is decided does not rest on it.
-  for (const effect of effects) found = (await applyOne(means, backup, effect)) ?? found;
-  return found === undefined ? {} : { conflict: found };
+  for (const effect of effects) {
+    const done = await applyOne(means, backup, effect);
+    if (done === true && effect.kind === 'deleteJob') deleted.add(effect.name);
+    if (typeof done !== 'object') continue;
+    applied.conflict = done;
+    if (!done.transient && deleted.has(done.jobName)) applied.lost.push(done.jobName);
+  }
+  return applied;
 }
 
-async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<Conflict | undefined> {
+async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<Done> {
   const { namespace } = backup.metadata;
   const { kube } = means;
   const now = means.now();
@@ -55,8 +67,7 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<C
       return await createJob(kube, backup, effect.name, effect.job);
     case 'deleteJob':
       if (effect.waits === true) await seeUnclaimed(kube, backup, effect);
-      await kube.deleteJob(namespace, effect.name, effect.uid);
-      return undefined;
+      return await kube.deleteJob(namespace, effect.name, effect.uid);
     case 'takeLock':
       await takeSeatAndLock(means, effect);
       return undefined;
@@ -77,7 +88,7 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<C
 /** A pod that works is not to be stopped because the cache does not show it, or somebody took its label. */
 async function failStart(kube: Kube, namespace: string, effect: Extract<Effect, { kind: 'failStart' }>): Promise<void> {
   const { name, uid } = effect.job.metadata;
-  if (startTrouble(await kube.podsOfJob(namespace, uid), []) === undefined) throw new Stale(`the pod of Job ${name}`);
+  if (startTrouble(await kube.podsOfJob(namespace, uid), []) === undefined) return;
   const annotation = shortened(`${effect.reason} ${effect.message}`, longestAnnotation);
   await kube.patchJob(namespace, name, {
     metadata: { uid, annotations: { [startFailedAnnotation]: annotation } },

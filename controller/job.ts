@@ -6,16 +6,9 @@ import { accessOf, dumpEnvironment } from '../crds/rules/engines/environment.ts'
 import { dumpScript } from '../crds/rules/engines/script.ts';
 import { engines } from '../crds/rules/engines/table.ts';
 import { annotations, group, labels, version } from '../crds/rules/names.ts';
-import {
-  azureLimits,
-  gcsLimits,
-  type Limits,
-  partsMemory,
-  s3CompatibleLimits,
-  s3Limits,
-} from '../crds/rules/part-size.ts';
 import { permanentExitCodes } from '../crds/rules/reasons.ts';
 import { databaseVolumes } from './job-database.ts';
+import { executorMemory } from './job-memory.ts';
 import {
   identityAnnotations,
   identityLabels,
@@ -105,20 +98,6 @@ function dumpContainer(backup: Backup, image: string): object {
   };
 }
 
-/** For all but the parts of an upload, of which a large snapshot has large ones. */
-const executorMebibytes = 352;
-
-function limitsOf({ s3, azure }: Backup['spec']['storage']): Limits {
-  if (s3 !== undefined) return s3.endpoint === undefined ? s3Limits : s3CompatibleLimits;
-  // A volume has no parts.
-  return azure === undefined ? gcsLimits : azureLimits;
-}
-
-function memoryFor({ spec, status }: Backup): string {
-  const parts = partsMemory(status?.lastSnapshot?.storedSize ?? 0, limitsOf(spec.storage));
-  return `${executorMebibytes + Math.ceil(parts / 1_048_576)}Mi`;
-}
-
 function executorContainer(request: JobRequest, command: 'prepare' | 'backup', name: string): object {
   return {
     name,
@@ -126,7 +105,7 @@ function executorContainer(request: JobRequest, command: 'prepare' | 'backup', n
     args: [command],
     env: [...encodeTask(taskOf(request), annotations), ...storageVariables(request.backup)],
     securityContext: containerSecurity,
-    resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: memoryFor(request.backup) } },
+    resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: executorMemory(request.backup) } },
     terminationMessagePolicy: 'File',
     volumeMounts: [
       { name: 'run', mountPath: paths.run },

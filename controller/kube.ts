@@ -39,7 +39,8 @@ export interface Kube {
   createJob(namespace: string, job: object): Promise<unknown>;
   patchJob(namespace: string, name: string, patch: object): Promise<unknown>;
   /** Deletes that very Job, its pods after it. A Job that is gone already is success. */
-  deleteJob(namespace: string, name: string, uid: string): Promise<void>;
+  /** Resolves to whether it was there. */
+  deleteJob(namespace: string, name: string, uid: string): Promise<boolean>;
   /** Jobs that carry a backup's name; whose they are is the caller's question. */
   jobsNamed(namespace: string, backup: string): Promise<Job[]>;
   podsOfJob(namespace: string, jobUid: string): Promise<Pod[]>;
@@ -89,10 +90,12 @@ export function kubeOf(transport: Transport): Kube {
       const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: { uid } };
       try {
         await transport.call({ method: 'DELETE', path: `${jobs(namespace)}/${name}`, body });
+        return true;
       } catch (error) {
         if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
         // 409: another Job has the name by now, and this one is gone; or this one is there, and the store was busy with it.
         if (error.status === 409 && (await find<Job>(`${jobs(namespace)}/${name}`))?.metadata.uid === uid) throw error;
+        return false;
       }
     },
     jobsNamed: async (namespace, backup) => {

@@ -43,6 +43,8 @@ export interface Observed {
     /** It passes by itself in a moment. */
     transient: boolean;
   };
+  /** Names of Jobs that this very pass deleted to make them anew, and was refused. */
+  lost?: string[];
 }
 
 export interface Settings {

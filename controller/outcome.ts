@@ -55,16 +55,22 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
       outcome: 'Succeeded',
       message: 'The Job completed and its result is lost; the next run reports what storage holds.',
     };
+  const [pod] = pastPods;
+  const found = pod === undefined ? undefined : podFailure(pod);
   const given = job.metadata.annotations?.[startFailedAnnotation];
-  if (given !== undefined) {
+  // What an executor said itself is why; that no other pod came after it is not.
+  if (given !== undefined && !(pod !== undefined && toldWhy(pod))) {
     const [word = '', ...rest] = given.split(' ');
     return failed(reasonOrUnknown(word), rest.join(' '));
   }
-  const [pod] = pastPods;
-  const found = pod === undefined ? undefined : podFailure(pod);
   // An executor that is told to stop calls that canceled, also when it is the Job's deadline that has its pod deleted.
   const ofJob = jobFailure(job);
   return found === undefined || (found.outcome === 'Canceled' && ofJob.reason === 'DeadlineExceeded') ? ofJob : found;
+}
+
+function toldWhy(pod: Pod): boolean {
+  const run = resultOf(pod, containers.executor)?.run ?? resultOf(pod, containers.prepare)?.run;
+  return run?.outcome === 'Failed' && run.reason !== 'Canceled';
 }
 
 function reasonOrUnknown(word: string): Reason {
@@ -173,12 +179,11 @@ export function newest(events: readonly KubeEvent[]): KubeEvent | undefined {
 
 export const timeOf = (event: KubeEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
 
-/** When a pod ended, in ms: a pod that was evicted may tell of no container. Undefined while it has not, or where nothing says. */
+/** When the last container of a pod ended, by its node's clock, in ms; undefined where nothing says. */
 export function endOf(pod: Pod): number | undefined {
-  if (!podEnded(pod)) return undefined;
-  const ends = statusesOf(pod).map(({ state }) => state?.terminated?.finishedAt);
-  const changes = (pod.status?.conditions ?? []).map(({ lastTransitionTime }) => lastTransitionTime);
-  const times = [...ends, ...changes].map((time) => Date.parse(time ?? '')).filter((time) => !Number.isNaN(time));
+  const times = statusesOf(pod)
+    .map(({ state }) => Date.parse(state?.terminated?.finishedAt ?? ''))
+    .filter((time) => !Number.isNaN(time));
   return times.length === 0 ? undefined : Math.max(...times);
 }
 

@@ -7,7 +7,7 @@ import type { Backup } from './objects.ts';
 import { observe, withAllJobs } from './observe.ts';
 import type { Decision, Effect, Observed, Settings } from './observed.ts';
 import type { Staleness } from './staleness.ts';
-import { canWait, statusWrite } from './status.ts';
+import { canWait, mustStand, statusWrite, withoutNews } from './status.ts';
 import type { FinishedRun } from './tally.ts';
 import { ApiError } from './transport.ts';
 
@@ -72,9 +72,9 @@ async function carryOut(
   decision: Decision,
 ): Promise<{ decision: Decision; conflict: boolean }> {
   const { settings, now } = world;
-  const { conflict } = await applyOrStore(world, observed.backup, decision);
+  const { conflict, lost } = await applyOrStore(world, observed.backup, decision);
   if (conflict === undefined) return { decision, conflict: false };
-  const shown = decide({ ...observed, conflict }, settings, now());
+  const shown = decide({ ...observed, conflict, lost }, settings, now());
   const others = decision.effects.filter((effect) => effect.kind !== 'event' && !isAbout(conflict, effect));
   if (others.length === 0) await applyOrStore(world, observed.backup, shown);
   const time = now().getTime();
@@ -85,12 +85,13 @@ async function carryOut(
 const isAbout = ({ jobName }: Conflict, effect: Effect): boolean =>
   effect.kind === 'createJob' && effect.name === jobName;
 
-/** How a run ended, and what was missed, is not to wait for a write that goes on failing: none of it rests on that write. */
+/** What must not be lost is not to wait for a write that goes on failing: none of it rests on that write. */
 async function applyOrStore(world: World, backup: Backup, decision: Decision): Promise<Applied> {
   try {
     return await apply(world, backup, decision.effects);
   } catch (error) {
-    if (!isBehind(error) && !canWait(backup, decision)) await store(world, backup, decision).catch(() => {});
+    if (!isBehind(error) && mustStand(backup, decision))
+      await store(world, backup, withoutNews(backup, decision)).catch(() => {});
     throw error;
   }
 }

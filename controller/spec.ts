@@ -4,6 +4,7 @@ import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
 import { specHash } from '../crds/rules/names.ts';
 import type { Schedule } from '../crds/rules/schedule.ts';
 import { type Finding, validate } from '../crds/rules/validate.ts';
+import { executorMemory } from './job-memory.ts';
 import { rememberedSchedule } from './windows.ts';
 
 interface Derived {
@@ -34,14 +35,19 @@ export function derived(backup: DatabaseBackup): Derived {
   return now;
 }
 
-/** Digest of the spec with the image that the dump runs in. */
+/** The executor has this much as long as no snapshot needs more. */
+const usualMemory = '512Mi';
+
+/** Digest of all that a Job is made from: the spec with the image that the dump runs in, and the executor's memory where it has grown. */
 export function specDigest(backup: DatabaseBackup, image: string): string {
   const { digests } = derived(backup);
-  const known = digests.get(image);
+  const memory = executorMemory(backup);
+  const key = `${memory} ${image}`;
+  const known = digests.get(key);
   if (known !== undefined) return known;
   const { spec } = backup;
   const meant = image === spec.database?.image ? spec : { ...spec, database: { ...spec.database, image } };
-  const digest = specHash(meant);
-  digests.set(image, digest);
+  const digest = specHash(memory === usualMemory ? meant : { ...meant, executorMemory: memory });
+  digests.set(key, digest);
   return digest;
 }

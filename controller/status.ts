@@ -17,6 +17,20 @@ export function canWait(before: Backup, { effects, status }: Decision): boolean 
   return sameJson(rest, known);
 }
 
+/** How a run ended, what was missed and what became of a gate: nothing else would tell of it. */
+export function mustStand(before: Backup, { finished, status }: Decision): boolean {
+  const { missedWindows = 0, gate } = before.status ?? {};
+  return finished !== undefined || status.missedWindows !== missedWindows || !sameJson(status.gate, gate);
+}
+
+/** The decision without what it says of the backup's health, unless a run has ended: it does not know what stands in the way. */
+export function withoutNews(before: Backup, decision: Decision): Decision {
+  const known = before.status?.conditions?.find(({ type }) => type === 'BackupHealthy');
+  if (decision.finished !== undefined || known === undefined) return decision;
+  const conditions = decision.status.conditions?.map((one) => (one.type === known.type ? known : one));
+  return { ...decision, status: { ...decision.status, ...(conditions && { conditions }) } };
+}
+
 /** Whether two values travel as the same JSON: a field that is undefined is none, and the order of fields says nothing. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;

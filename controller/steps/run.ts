@@ -3,7 +3,7 @@
 import type { Inventory } from '../../crds/rules/contract.ts';
 import { annotations, labels } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
-import { isStarted, type Job, jobEnd, podEnded } from '../objects.ts';
+import { isStarted, type Job, jobEnd, type Pod, podEnded } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import {
   endOf,
@@ -32,18 +32,25 @@ export function run(draft: Draft): void {
     return;
   }
   const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
-  if (working ? hasEndedUntold(draft) : status.phase === 'Running') claimed.podGoneAt = rfc3339(now);
+  if (observed.pods.some(isAtWork)) delete claimed.podGoneAt;
+  else if (working ? isWithoutPod(draft) : status.phase === 'Running') claimed.podGoneAt = rfc3339(now);
   status.phase = working ? 'Running' : 'Pending';
   // Without our label nobody tells of its end.
   if (job.metadata.labels?.[labels.managedBy] === undefined) draft.wake.push(now.getTime() + unwatchedLookMilliseconds);
   watchStart(draft, job);
 }
 
-/** The last pod has failed, nothing says when, and status does not yet: from now on the next one is waited for. */
-function hasEndedUntold({ observed: { pods }, status }: Draft): boolean {
+const isAtWork = (pod: Pod): boolean =>
+  !podEnded(pod) && pod.status?.phase !== undefined && pod.status.phase !== 'Pending';
+
+/**
+ * All that is left are pods that failed, a while ago or nobody knows when. Another may have worked meanwhile and have been drained away, and a
+ * node that was lost tells late: the wait for the next one is counted from when this is first seen.
+ */
+function isWithoutPod({ observed: { pods, graceMilliseconds }, status, now }: Draft): boolean {
+  if (status.run?.podGoneAt !== undefined) return false;
   if (!pods.every(podEnded) || pods.some((pod) => pod.status?.phase === 'Succeeded')) return false;
-  const gone = Date.parse(status.run?.podGoneAt ?? '') || 0;
-  return pods.some((pod) => endOf(pod) === undefined && gone < Date.parse(pod.metadata.creationTimestamp));
+  return Math.max(...pods.map((pod) => endOf(pod) ?? 0)) + graceMilliseconds <= now.getTime();
 }
 
 /** A Job whose labels somebody took is not watched: it is looked at this often. */
@@ -57,19 +64,19 @@ const longestBackoffMilliseconds = 600_000;
 function watchStart(draft: Draft, job: Job): void {
   const { observed, now, settings } = draft;
   if (!isStarted(job) || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
-  const trouble = startTrouble(observed.pods, observed.events);
-  if (trouble === undefined) return;
   const { since, another } = waitOf(draft, job);
+  // Another pod is late on purpose: only what has been refused since is trouble.
+  const events = another ? observed.events.filter((event) => Date.parse(timeOf(event)) >= since) : observed.events;
+  const trouble = startTrouble(observed.pods, events);
+  if (trouble === undefined) return;
   const limit = since + settings.startTimeoutSeconds * 1000 + (another ? longestBackoffMilliseconds : 0);
   const look = since + observed.graceMilliseconds;
-  if (now.getTime() >= limit) draft.effects.push({ kind: 'failStart', job, ...trouble });
-  else {
-    const next = now.getTime() + troubleLookMilliseconds;
-    draft.wake.push(Math.min(now.getTime() < look ? Math.min(look, next) : next, limit));
-  }
-  // Another pod is late on purpose: only what has been refused since is trouble.
-  const refused = Date.parse(timeOf(newest(observed.events) ?? {})) >= since;
-  if (now.getTime() >= look && (!another || refused)) draft.trouble = trouble;
+  const next = now.getTime() + troubleLookMilliseconds;
+  if (now.getTime() >= limit) {
+    draft.effects.push({ kind: 'failStart', job, ...trouble });
+    draft.wake.push(next);
+  } else draft.wake.push(Math.min(now.getTime() < look ? Math.min(look, next) : next, limit));
+  if (now.getTime() >= look && (!another || newest(events) !== undefined)) draft.trouble = trouble;
 }
 
 /** Since when the run waits for a pod that works, in ms, and whether it is another, that is still to be made after one that has gone. */

@@ -40,8 +40,8 @@ export function outdated(draft: Draft): void {
       draft.effects.push({ kind: 'deleteJob', name, uid, why: 'the spec has changed', waits: true });
       const again = rebuilt(draft, job);
       if (again === undefined) continue;
-      if (draft.observed.conflict?.jobName !== again.name) draft.effects.push({ kind: 'createJob', ...again });
-      else if (!draft.observed.conflict.transient) passOver(draft, slotOf(job));
+      if (draft.observed.lost?.includes(again.name) === true) passOver(draft, slotOf(job));
+      else if (draft.observed.conflict?.jobName !== again.name) draft.effects.push({ kind: 'createJob', ...again });
     }
   }
 }

@@ -190,6 +190,13 @@ test.each<[string, number, ReturnType<typeof backup>['spec']['storage'], string]
   expect(executor?.resources.limits.memory).toBe(limit);
 });
 
+test('a Job that waits is made anew when the executor needs more memory than it was made with, not before', () => {
+  const hashAfter = (gibibytes: number) =>
+    built({ status: { lastSnapshot: { id: 'x', storedSize: gibibytes * 2 ** 30 } } }).metadata.annotations;
+  expect(hashAfter(200)).toEqual(hashAfter(0));
+  expect(hashAfter(1024)).not.toEqual(hashAfter(0));
+});
+
 describe('Secrets stay apart', () => {
   test('the dump is given none of the storage, the executor none of the database', () => {
     const job = built();

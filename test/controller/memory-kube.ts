@@ -119,9 +119,10 @@ export class MemoryKube implements Kube {
     return written;
   }
 
-  async deleteJob(namespace: string, name: string, uid: string): Promise<void> {
+  async deleteJob(namespace: string, name: string, uid: string): Promise<boolean> {
     this.call('delete', 'job', name);
-    if (this.jobs.get(`${namespace}/${name}`)?.metadata.uid === uid) this.jobs.delete(`${namespace}/${name}`);
+    const key = `${namespace}/${name}`;
+    return this.jobs.get(key)?.metadata.uid === uid && this.jobs.delete(key);
   }
 
   async jobsNamed(namespace: string, backup: string): Promise<Job[]> {

@@ -228,6 +228,14 @@ describe('a failed Job has the surest reason', () => {
     expect(outcomeOf(failedJob, [podOf([ended('executor', 30, canceled)])])?.outcome).toBe('Canceled');
   });
 
+  test('of an executor that told why, though no other pod came after it', () => {
+    const annotations = { 'dbbackup.io/start-failed': 'Unschedulable no pod was made' };
+    const givenUp = job({ started: window, ended: 'Failed', reason: 'DeadlineExceeded', annotations });
+    expect(outcomeOf(givenUp, [podOf([ended('executor', 15, bad)])])?.reason).toBe('DumpFailed');
+    expect(outcomeOf(givenUp, [podOf([ended('executor', 30, canceled)])])?.reason).toBe('Unschedulable');
+    expect(outcomeOf(givenUp, [podOf([ended('executor', 15)])])?.reason).toBe('Unschedulable');
+  });
+
   test('names the container that was killed for memory', () => {
     const pods = [podOf([ended('dump', 137, '', 'OOMKilled')])];
     expect(outcomeOf(failedJob, pods)?.message).toContain('container "dump"');

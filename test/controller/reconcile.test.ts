@@ -222,6 +222,17 @@ describe('a write that goes on failing', () => {
   });
 });
 
+describe('a refusal', () => {
+  test('that is followed by a failure stays in status, and is told once', async () => {
+    for (const code of [403, 403, 500, 500, 403, 500, 403]) {
+      refuseJobs(code);
+      await look().catch(() => {});
+      expect(condition('BackupHealthy')).toMatchObject({ status: 'False', reason: 'JobRefused' });
+    }
+    expect(told).toEqual(['JobRefused']);
+  });
+});
+
 describe('a window whose Job is refused', () => {
   const token = job({ name: 'orders-t-0123456789', uid: 'T', token: 'x', created: '2025-03-27T00:59:00Z' });
   const ended = [1, 2, 3, 4, 5, 6, 7].map((day) =>
@@ -263,17 +274,38 @@ describe('a window whose Job is refused', () => {
   });
 });
 
-test('a waiting window that is made anew and refused is counted as missed, once', async () => {
-  const waits = job({ created: '2025-03-27T01:00:00Z', annotations: { 'dbbackup.io/spec-hash': 'of another spec' } });
-  kube.put('jobs', waits);
-  kube.put('backups', backup({ status: { missedWindows: 2, missedUntil: '2025-03-29T01:00:00Z' } }));
+describe('a waiting window that is made anew and refused', () => {
+  const annotations = { 'dbbackup.io/spec-hash': 'of another spec' };
+  const waits = job({ created: '2025-03-27T01:00:00Z', annotations });
+  const token = (created: string) => job({ name: 'orders-t-0123456789', uid: 'T', token: 'x', created, annotations });
+
+  test.each([
+    ['once', []],
+    ['also when a token is refused after it', [token('2025-03-27T02:00:00Z')]],
+    ['also when a token is refused before it', [token('2025-03-27T00:30:00Z')]],
+  ])('is counted as missed, %s', async (_name, others) => {
+    kube.put('jobs', waits, ...others);
+    await misses(others.length > 0);
+  });
+
+  test('is counted once though the cache still shows its Job', async () => {
+    kube.put('jobs', waits);
+    const late = kube.caches({ jobs: new Map(kube.jobs) });
+    late.jobTold(waits);
+    await misses(false, { caches: late });
+  });
+});
+
+async function misses(asked: boolean, change: Partial<World> = {}): Promise<void> {
+  const metadata = asked ? { annotations: { 'dbbackup.io/trigger': 'x' } } : {};
+  kube.put('backups', backup({ metadata, status: { missedWindows: 2, missedUntil: '2025-03-29T01:00:00Z' } }));
   now = Date.parse('2025-03-29T12:00:00Z');
   refuseJobs(403);
-  for (let count = 0; count < 3; count++) await look();
+  for (let count = 0; count < 3; count++) await look(change);
   expect(kube.jobs.size).toBe(0);
   expect(status()).toMatchObject({ missedWindows: 3, missedUntil: '2025-03-29T01:00:00Z' });
   expect(told.filter((one) => one === 'WindowMissed')).toHaveLength(1);
-});
+}
 
 describe('room under the caps', () => {
   test('that is not there is waited for, in line', async () => {

@@ -1,5 +1,6 @@
 // Decisions about a claimed run: that it starts, how it ends, what of it stays, and that each is written down once.
 import { describe, expect, test } from 'vitest';
+import type { Pod } from '../../controller/objects.ts';
 import { encodeResult, type Inventory, type Success } from '../../crds/rules/contract.ts';
 import { backup, claimOf, conditionOf, container, job, jobName, lease, look, pod, told, window } from './builders.ts';
 
@@ -174,18 +175,63 @@ describe('a run whose pod is gone and that waits for another', () => {
     expect(told(at(new Date(limit).toISOString()))).toContain(`fail ${jobName}: Unschedulable`);
   });
 
-  test("after one that failed is ended in its time from that one's end", () => {
+  test.each<[string, Pod]>([
+    [
+      'of two, the first of which failed and is kept',
+      pod({
+        phase: 'Failed',
+        containerStatuses: [
+          container('executor', { terminated: { exitCode: 12, finishedAt: '2025-03-27T01:05:00Z' } }),
+        ],
+      }),
+    ],
+    [
+      'on a node that was lost an hour ago, which is told only now',
+      pod({
+        phase: 'Failed',
+        containerStatuses: [container('executor', { running: {} })],
+        conditions: [{ type: 'DisruptionTarget', status: 'True' }],
+      }),
+    ],
+  ])('%s has its whole time from when that is seen', (_what, kept) => {
+    const before = backup({ status: goes });
+    const seen = look({ backup: before, jobs: [running], pods: [kept] }, evictedAt);
+    expect(told(seen)).toEqual([]);
+    expect(seen.status.run?.podGoneAt).toBe(evictedAt);
+    const next = look(
+      { backup: backup({ status: seen.status }), jobs: [running], pods: [kept] },
+      '2025-03-27T03:19:59Z',
+    );
+    expect(told(next)).toEqual([]);
+    const third = pod({ phase: 'Running' }, { uid: 'pod-3' });
+    const goesOn = look({ backup: backup({ status: next.status }), jobs: [running], pods: [kept, third] }, evictedAt);
+    expect(goesOn.status.run?.podGoneAt).toBeUndefined();
+  });
+
+  test('that has just failed costs no write of its own: its Job ends in a moment', () => {
+    const terminated = { exitCode: 12, finishedAt: '2025-03-27T02:59:31Z' };
+    const failed = pod({ phase: 'Failed', containerStatuses: [container('executor', { terminated })] });
+    const seen = look({ backup: backup({ status: lost.status }), jobs: [running], pods: [failed] }, evictedAt);
+    expect(seen.status.run?.podGoneAt).toBe(evictedAt);
+    expect(look({ backup: backup({ status: goes }), jobs: [running], pods: [failed] }, evictedAt).status.run).toEqual(
+      goes.run,
+    );
+  });
+
+  test('after one that failed is ended in its time from when that has not been followed by another for half a minute', () => {
     const terminated = { exitCode: 12, finishedAt: '2025-03-27T02:00:00Z' };
     const failed = pod({ phase: 'Failed', containerStatuses: [container('executor', { terminated })] });
-    const lastTransitionTime = '2025-03-27T02:00:00Z';
-    const conditions = [{ type: 'DisruptionTarget', status: 'True', lastTransitionTime }];
-    const limit = Date.parse(lastTransitionTime) + 600_000 + backoff;
-    for (const one of [failed, pod({ phase: 'Failed', conditions })]) {
-      const at = (time: number) =>
-        told(look({ backup: claimed, jobs: [running], pods: [one] }, new Date(time).toISOString()));
-      expect(at(limit - 1000)).toEqual([]);
-      expect(at(limit)).toContain(`fail ${jobName}: Unschedulable`);
-    }
+    const at = (time: string, before = goes) =>
+      look({ backup: backup({ status: before }), jobs: [running], pods: [failed] }, time);
+    const first = at('2025-03-27T02:00:00Z');
+    expect([first.status.run?.podGoneAt, first.wakeAt]).toEqual([undefined, Date.parse('2025-03-27T02:00:30Z')]);
+    const seen = at('2025-03-27T02:00:30Z').status;
+    expect(seen.run?.podGoneAt).toBe('2025-03-27T02:00:30Z');
+    const limit = Date.parse('2025-03-27T02:00:30Z') + 600_000 + backoff;
+    const waited = (time: number) =>
+      told(look({ backup: backup({ status: seen }), jobs: [running], pods: [failed] }, new Date(time).toISOString()));
+    expect(waited(limit - 1000)).toEqual([]);
+    expect(waited(limit)).toContain(`fail ${jobName}: Unschedulable`);
   });
 });
 

@@ -145,7 +145,9 @@ export function kubeOf(line: Line): Kube {
       line.deletes(namespace, name, uid);
       return call(`${by} delete Job ${name} ${uid}`, true, () => {
         const job = api.get('jobs', namespace, name);
-        if (job?.metadata.uid === uid) api.remove('jobs', job, by);
+        if (job?.metadata.uid !== uid) return false;
+        api.remove('jobs', job, by);
+        return true;
       });
     },
     jobsNamed: (namespace, backup) => read(() => api.jobsNamed(namespace, backup)),
