@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { apiOf } from '../rig/cluster/api.ts';
-import { killAll, recordedPrograms, startProgram } from '../rig/cluster/processes.ts';
+import { isAlive, killAll, type Recorded, recordedPrograms, startProgram } from '../rig/cluster/processes.ts';
 import { kubeconfigFile, rigDirectory } from '../rig/cluster/state.ts';
 import { waitFor } from '../wait.ts';
 
@@ -147,9 +147,14 @@ export async function killApiServer(rig: string): Promise<() => Promise<void>> {
   const argv = (await readFile(`/proc/${program.pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
   await killAll([program]);
   return async () => {
-    await startProgram(directory, 'kube-apiserver', argv);
     const api = await apiOf(kubeconfigFile(rig));
-    await waitFor('the API server is back', async () => (await api('GET', '/readyz')).status === 200);
+    let started: Recorded | undefined;
+    await waitFor('the API server is back', async () => {
+      // It ends when a connection of somebody else's has its port for the moment.
+      if (started === undefined || !(await isAlive(started)))
+        started = await startProgram(directory, 'kube-apiserver', argv);
+      return (await api('GET', '/readyz')).status === 200;
+    });
   };
 }
 
