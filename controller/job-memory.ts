@@ -19,8 +19,12 @@ function limitsOf(storage: DatabaseBackup['spec']['storage'] | undefined): Limit
   return azure === undefined ? gcsLimits : azureLimits;
 }
 
+const withParts = (storedSize: number, limits: Limits): string =>
+  `${executorMebibytes + Math.ceil(partsMemory(storedSize, limits) / 1_048_576)}Mi`;
+
+/** Enough as long as no snapshot is so large that it needs more. */
+export const usualMemory = withParts(0, s3Limits);
+
 /** Limit of the executor's container, as a quantity. */
-export function executorMemory({ spec, status }: DatabaseBackup): string {
-  const parts = partsMemory(status?.lastSnapshot?.storedSize ?? 0, limitsOf(spec.storage));
-  return `${executorMebibytes + Math.ceil(parts / 1_048_576)}Mi`;
-}
+export const executorMemory = ({ spec, status }: DatabaseBackup): string =>
+  withParts(status?.lastSnapshot?.storedSize ?? 0, limitsOf(spec.storage));

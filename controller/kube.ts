@@ -38,8 +38,7 @@ export interface Kube {
   getJob(namespace: string, name: string): Promise<Job | undefined>;
   createJob(namespace: string, job: object): Promise<unknown>;
   patchJob(namespace: string, name: string, patch: object): Promise<unknown>;
-  /** Deletes that very Job, its pods after it. A Job that is gone already is success. */
-  /** Resolves to whether it was there. */
+  /** Deletes that very Job, its pods after it. A Job that is gone already is success: resolves to whether it was there. */
   deleteJob(namespace: string, name: string, uid: string): Promise<boolean>;
   /** Jobs that carry a backup's name; whose they are is the caller's question. */
   jobsNamed(namespace: string, backup: string): Promise<Job[]>;

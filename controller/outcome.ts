@@ -1,5 +1,12 @@
 // How a claimed Job ended, from the Job, its pods and the executor's result. Success needs the result of a commit; nothing else is one.
-import { containers, decodeResult, type Inventory, type Result, type Success } from '../crds/rules/contract.ts';
+import {
+  containers,
+  decodeResult,
+  type Failure,
+  type Inventory,
+  type Result,
+  type Success,
+} from '../crds/rules/contract.ts';
 import { explain, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
 import { type ContainerStatus, isStarted, type Job, jobEnd, type KubeEvent, type Pod, podEnded } from './objects.ts';
 import { shortened } from './observed.ts';
@@ -59,7 +66,8 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
   const found = pod === undefined ? undefined : podFailure(pod);
   const given = job.metadata.annotations?.[startFailedAnnotation];
   // What an executor said itself is why; that no other pod came after it is not.
-  if (given !== undefined && !(pod !== undefined && toldWhy(pod))) {
+  const told = pod === undefined ? undefined : toldFailure(pod);
+  if (given !== undefined && (told === undefined || told.run.reason === 'Canceled')) {
     const [word = '', ...rest] = given.split(' ');
     return failed(reasonOrUnknown(word), rest.join(' '));
   }
@@ -68,9 +76,13 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
   return found === undefined || (found.outcome === 'Canceled' && ofJob.reason === 'DeadlineExceeded') ? ofJob : found;
 }
 
-function toldWhy(pod: Pod): boolean {
-  const run = resultOf(pod, containers.executor)?.run ?? resultOf(pod, containers.prepare)?.run;
-  return run?.outcome === 'Failed' && run.reason !== 'Canceled';
+/** What an executor said itself of its failure. */
+function toldFailure(pod: Pod): { run: Failure; inventory?: Inventory } | undefined {
+  for (const name of [containers.executor, containers.prepare]) {
+    const { run, ...rest } = resultOf(pod, name) ?? {};
+    if (run?.outcome === 'Failed') return { run, ...rest };
+  }
+  return undefined;
 }
 
 function reasonOrUnknown(word: string): Reason {
@@ -91,15 +103,15 @@ function podFailure(pod: Pod): Outcome | undefined {
   if (killed !== undefined) return failed('OutOfMemory', `container "${killed.name}"`);
   if (pod.status?.reason === 'Evicted') return failed('Evicted', pod.status.message ?? '');
   const stopped = stoppedBy(pod);
-  for (const name of [containers.executor, containers.prepare]) {
-    const result = resultOf(pod, name);
-    if (result?.run.outcome === 'Failed' && (result.run.reason !== 'Canceled' || stopped === undefined))
-      return {
-        outcome: result.run.reason === 'Canceled' ? 'Canceled' : 'Failed',
-        reason: result.run.reason,
-        message: inWords(result.run.reason, result.run.message),
-        ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
-      };
+  const told = toldFailure(pod);
+  if (told !== undefined && (told.run.reason !== 'Canceled' || stopped === undefined)) {
+    const { reason, message } = told.run;
+    return {
+      outcome: reason === 'Canceled' ? 'Canceled' : 'Failed',
+      reason,
+      message: inWords(reason, message),
+      ...(told.inventory === undefined ? {} : { inventory: told.inventory }),
+    };
   }
   if (stopped !== undefined) return stopped;
   for (const name of [containers.executor, containers.dump, containers.prepare]) {

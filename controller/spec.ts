@@ -4,7 +4,7 @@ import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
 import { specHash } from '../crds/rules/names.ts';
 import type { Schedule } from '../crds/rules/schedule.ts';
 import { type Finding, validate } from '../crds/rules/validate.ts';
-import { executorMemory } from './job-memory.ts';
+import { executorMemory, usualMemory } from './job-memory.ts';
 import { rememberedSchedule } from './windows.ts';
 
 interface Derived {
@@ -34,9 +34,6 @@ export function derived(backup: DatabaseBackup): Derived {
   known.set(spec, now);
   return now;
 }
-
-/** The executor has this much as long as no snapshot needs more. */
-const usualMemory = '512Mi';
 
 /** Digest of all that a Job is made from: the spec with the image that the dump runs in, and the executor's memory where it has grown. */
 export function specDigest(backup: DatabaseBackup, image: string): string {

@@ -31,8 +31,8 @@ export function run(draft: Draft): void {
     record(draft, outcome, job);
     return;
   }
-  const working = observed.pods.some((pod) => pod.status?.phase !== undefined && pod.status.phase !== 'Pending');
-  if (observed.pods.some(isAtWork)) delete claimed.podGoneAt;
+  const working = observed.pods.some(hasBegun);
+  if (observed.pods.some((pod) => hasBegun(pod) && !podEnded(pod))) delete claimed.podGoneAt;
   else if (working ? isWithoutPod(draft) : status.phase === 'Running') claimed.podGoneAt = rfc3339(now);
   status.phase = working ? 'Running' : 'Pending';
   // Without our label nobody tells of its end.
@@ -40,16 +40,14 @@ export function run(draft: Draft): void {
   watchStart(draft, job);
 }
 
-const isAtWork = (pod: Pod): boolean =>
-  !podEnded(pod) && pod.status?.phase !== undefined && pod.status.phase !== 'Pending';
+const hasBegun = ({ status }: Pod): boolean => status?.phase !== undefined && status.phase !== 'Pending';
 
 /**
  * All that is left are pods that failed, a while ago or nobody knows when. Another may have worked meanwhile and have been drained away, and a
  * node that was lost tells late: the wait for the next one is counted from when this is first seen.
  */
 function isWithoutPod({ observed: { pods, graceMilliseconds }, status, now }: Draft): boolean {
-  if (status.run?.podGoneAt !== undefined) return false;
-  if (!pods.every(podEnded) || pods.some((pod) => pod.status?.phase === 'Succeeded')) return false;
+  if (status.run?.podGoneAt !== undefined || !pods.every((pod) => pod.status?.phase === 'Failed')) return false;
   return Math.max(...pods.map((pod) => endOf(pod) ?? 0)) + graceMilliseconds <= now.getTime();
 }
 

@@ -99,8 +99,8 @@ export function trigger(draft: Draft): void {
   const { name: backupName, uid } = draft.observed.backup.metadata;
   const { kind, token, before } = wanted;
   const name = triggerJobName(backupName, uid, kind, token, before ?? '');
-  if (draft.observed.conflict?.jobName === name) return;
   const { observed, effects } = draft;
+  if (observed.conflict?.jobName === name) return;
   // Somebody let it go by hand and it ended without a claim: nothing that it did counts, and it has the name.
   const ended = observed.jobs.find((job) => job.metadata.name === name && jobEnd(job) !== undefined);
   if (ended !== undefined)

@@ -44,6 +44,19 @@ const pods = (jobUid: string) => [
   },
 ];
 
+/** A run whose Job has failed, of which status does not know yet. */
+function putFailedRun(): void {
+  const ended = job({ started: '2025-03-27T01:00:10Z', ended: 'Failed' });
+  const status = { run: claimOf(ended), lastAttemptScheduledTime: '2025-03-27T01:00:00Z' };
+  kube.put('backups', backup({ status })).put('jobs', ended);
+}
+
+const refuseJobs = (code: number): void => {
+  kube.refuse = (call) => {
+    if (call.startsWith('create job')) throw new ApiError(call, code, 'no');
+  };
+};
+
 test('a window is run a step a look, each with its one status write at most, and then all is quiet', async () => {
   const steps: string[][] = [];
   const step = async () => {
@@ -134,9 +147,7 @@ describe('what stands in the way of a Job', () => {
   test('does not make it sleep past a time at which something else happens', async () => {
     const gate = { token: 'B', observedAt: '2025-03-27T00:00:15Z' };
     kube.put('backups', backup({ spec: { gate: { token: 'B' } }, status: { gate } }));
-    kube.refuse = (call) => {
-      if (call.startsWith('create job')) throw new ApiError('create job', 403, 'exceeded quota');
-    };
+    refuseJobs(403);
     expect(await look()).toBe(Date.parse('2025-03-27T01:00:15Z'));
   });
 });
@@ -175,12 +186,7 @@ describe('a world that has changed meanwhile', () => {
   });
 
   test('counts and tells an outcome only once it stands', async () => {
-    const started = job({ started: '2025-03-27T01:00:10Z', ended: 'Failed' });
-    kube.put(
-      'backups',
-      backup({ status: { run: claimOf(started), lastAttemptScheduledTime: '2025-03-27T01:00:00Z' } }),
-    );
-    kube.put('jobs', started);
+    putFailedRun();
     kube.refuse = (call) => {
       if (call.startsWith('put status')) throw new ApiError(call, 409, 'has changed');
     };
@@ -194,12 +200,6 @@ describe('a world that has changed meanwhile', () => {
   });
 });
 
-const refuseJobs = (code: number): void => {
-  kube.refuse = (call) => {
-    if (call.startsWith('create job')) throw new ApiError(call, code, 'no');
-  };
-};
-
 describe('a write that goes on failing', () => {
   test.each([500, 503, 429, 404])('with %i is for the queue to wait for', async (code) => {
     refuseJobs(code);
@@ -208,12 +208,7 @@ describe('a write that goes on failing', () => {
   });
 
   test('keeps no outcome out of status, which is told once', async () => {
-    const started = job({ started: '2025-03-27T01:00:10Z', ended: 'Failed' });
-    kube.put(
-      'backups',
-      backup({ status: { run: claimOf(started), lastAttemptScheduledTime: '2025-03-27T01:00:00Z' } }),
-    );
-    kube.put('jobs', started);
+    putFailedRun();
     now += 86_400_000;
     refuseJobs(500);
     for (let count = 0; count < 3; count++) await expect(look()).rejects.toMatchObject({ status: 500 });

@@ -41,6 +41,8 @@ export class Invariants {
   private readonly now: () => number;
   /** Uid of the Job that ran for a window of an object. */
   private readonly ran = new Map<string, string>();
+  /** When a pod of a Job was last seen to work, by uid of the Job, in ms. */
+  private readonly worked = new Map<string, number>();
   /** Highest reading of a controller's clock since it was last set. */
   private readonly clocks = new Map<string, number>();
 
@@ -81,9 +83,6 @@ export class Invariants {
   finished(backup: Backup): void {
     this.ledger.toldFinished(backup.status?.run?.jobUID ?? '');
   }
-
-  /** When a pod of a Job was last seen to work, by uid of the Job, in ms. */
-  private readonly worked = new Map<string, number>();
 
   private follow({ kind, before, after, by }: Change): void {
     if (kind === 'backups') this.ledger.follow(before as Backup | undefined, after as Backup | undefined, by);

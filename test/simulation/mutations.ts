@@ -78,8 +78,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'a run that its deadline stopped was canceled': {
     file: 'outcome.ts',
-    from: "(result.run.reason !== 'Canceled' || stopped === undefined)",
-    to: "result.run.reason !== 'Unknown'",
+    from: "(told.run.reason !== 'Canceled' || stopped === undefined)",
+    to: "told.run.reason !== 'Unknown'",
   },
   'a run that was drained has no time to get another pod': {
     file: 'steps/run.ts',
