@@ -3,6 +3,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Result, S3Task, Task } from '../../crds/rules/contract.ts';
 import { backup } from '../../executor/backup.ts';
 import { runFile } from '../../executor/exchange.ts';
@@ -110,9 +111,7 @@ export class BarePlace {
         told = result;
       });
     } finally {
-      // A run that ended before it opened the FIFO leaves the dump waiting for a reader: one comes and goes.
-      closeSync(openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK));
-      await dump;
+      await letGo(fifo, dump);
     }
     return told;
   }
@@ -154,6 +153,22 @@ export class BarePlace {
 /** Puts a login into the files of the Secret, as a Secret that is changed does. */
 export async function useLogin(run: Run, login: { id: string; key: string }): Promise<void> {
   for (const [name, value] of Object.entries(login)) await writeFile(join(run.folders.storageSecret, name), value);
+}
+
+/**
+ * A run that ended before the dump opened the FIFO leaves it waiting for a reader. One comes and goes, as often as it takes: the dump may
+ * come to its opening only after that.
+ */
+async function letGo(fifo: string, dump: Promise<void>): Promise<void> {
+  let isOver = false;
+  const over = dump.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    closeSync(openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK));
+    await Promise.race([over, pause(10)]);
+  }
+  await over;
 }
 
 async function play(run: Run, fifo: string, { bytes, exit }: Played): Promise<void> {
