@@ -69,14 +69,14 @@ async function applyOne(means: Means, backup: Backup, effect: Effect): Promise<D
       if (effect.waits === true) await seeUnclaimed(kube, backup, effect);
       return await kube.deleteJob(namespace, effect.name, effect.uid);
     case 'takeLock':
-      await takeSeatAndLock(means, effect);
-      return undefined;
+      return await unlessRefused(effect.job, () =>
+        effect.again === true ? takeLock(kube, effect, now) : takeSeatAndLock(means, effect),
+      );
     case 'releaseLock':
       await releaseLock(kube, effect.lease, effect.jobName, effect.jobUid);
       return undefined;
     case 'startJob':
-      await startJob(kube, backup, effect, now);
-      return undefined;
+      return await unlessRefused(effect.job, () => startJob(kube, backup, effect, now));
     case 'failStart':
       await failStart(kube, namespace, effect);
       return undefined;
@@ -104,6 +104,27 @@ async function seeUnclaimed(kube: Kube, backup: Backup, { uid, name }: { uid: st
     throw new Stale(`claim of Job ${name}`);
 }
 
+/** A quota or another admission policy: it may change, and a person should see it. */
+const isRefusal = (error: unknown): error is ApiError & { status: 403 | 422 } =>
+  error instanceof ApiError && (error.status === 403 || error.status === 422);
+
+const refusal = (jobName: string, { message }: ApiError): Conflict => ({
+  jobName,
+  reason: 'JobRefused',
+  message: message.slice(0, 800),
+  transient: false,
+});
+
+async function unlessRefused({ metadata }: Job, write: () => Promise<void>): Promise<Conflict | undefined> {
+  try {
+    await write();
+    return undefined;
+  } catch (error) {
+    if (isRefusal(error)) return refusal(metadata.name, error);
+    throw error;
+  }
+}
+
 async function createJob(kube: Kube, backup: Backup, name: string, job: object): Promise<Conflict | undefined> {
   const { namespace, uid } = backup.metadata;
   const refused = await refusedServiceAccount(kube, backup, name);
@@ -112,11 +133,8 @@ async function createJob(kube: Kube, backup: Backup, name: string, job: object):
     await kube.createJob(namespace, job);
     return undefined;
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // A quota or another admission policy: it may change, and a person should see it.
-    if (error.status === 403 || error.status === 422)
-      return { jobName: name, reason: 'JobRefused', message: error.message.slice(0, 800), transient: false };
-    if (error.status !== 409) throw error;
+    if (isRefusal(error)) return refusal(name, error);
+    if (!(error instanceof ApiError) || error.status !== 409) throw error;
   }
   const existing = await kube.getJob(namespace, name);
   const owner = existing?.metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -172,7 +190,7 @@ async function takeLock(kube: Kube, effect: TakeLock, now: Date): Promise<void> 
 }
 
 /** The last look before giving back is live: the Job ended or gone, and no pod of it unfinished. */
-async function releaseLock(kube: Kube, lease: Lease, jobName: string, jobUid: string): Promise<void> {
+export async function releaseLock(kube: Kube, lease: Lease, jobName: string, jobUid: string): Promise<void> {
   const { namespace } = lease.metadata;
   if (await isAlive(namespace, jobName, jobUid, new Map(), kube)) throw new Stale(`Job ${jobName}`);
   await kube.putLease(releasedLease(lease));

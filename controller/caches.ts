@@ -3,7 +3,7 @@ import { effective } from '../crds/rules/effective.ts';
 import { group, labels } from '../crds/rules/names.ts';
 import { storageOf } from '../crds/rules/place.ts';
 import { clusterLabel } from './labels.ts';
-import { type Backup, isStarted, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
+import { type Backup, isStarted, type Job, jobEnd, type Lease, type Meta, type Pod, podEnded } from './objects.ts';
 import { keyOf } from './watch.ts';
 
 /** What they show names one of the others and counts the rest. Ten thousand in one place would tell each other fifty million times. */
@@ -68,13 +68,14 @@ export const jobUidOf = (pod: Pod): string | undefined => pod.metadata.labels?.[
 export const controllerUid = ({ metadata }: { metadata: Meta }): string | undefined =>
   metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
 
-/** Annotations are anybody's to write: what counts under the caps has an owner of ours besides, and may have pods. */
-const isLetGo = (job: Job): boolean =>
-  isStarted(job) &&
-  job.spec.suspend !== true &&
-  job.metadata.ownerReferences?.some(
+/** Labels and annotations are anybody's to write: what counts has an owner of ours besides. */
+export const isOwnedByUs = ({ metadata }: Job): boolean =>
+  metadata.ownerReferences?.some(
     ({ apiVersion, controller }) => controller === true && apiVersion.startsWith(`${group}/`),
   ) === true;
+
+/** It may have pods. */
+const isLetGo = (job: Job): boolean => isStarted(job) && job.spec.suspend !== true && isOwnedByUs(job);
 
 export class Caches implements Sources {
   readonly backups: Objects<Backup>;
@@ -86,6 +87,8 @@ export class Caches implements Sources {
   private readonly jobsByBackup = new Groups();
   private readonly waitingByLock = new Groups();
   private readonly runningByNamespace = new Groups();
+  private readonly runningByLock = new Groups();
+  private readonly openPodsByLock = new Groups();
   private readonly podsByJob = new Groups();
 
   constructor(sources: Sources) {
@@ -124,13 +127,18 @@ export class Caches implements Sources {
     this.jobsByBackup.put(key, now === undefined || backup === undefined ? undefined : `${namespace}/${backup}`);
     const waits = goesOn && !isStarted(now) && cluster !== undefined;
     this.waitingByLock.put(key, waits ? `${namespace}/${cluster}` : undefined);
-    this.runningByNamespace.put(key, goesOn && isLetGo(now) ? namespace : undefined);
+    const runs = goesOn && isLetGo(now);
+    this.runningByNamespace.put(key, runs ? namespace : undefined);
+    this.runningByLock.put(key, runs && cluster !== undefined ? `${namespace}/${cluster}` : undefined);
   }
 
   podTold(pod: Pod): void {
     const key = keyOf(pod);
     const now = this.pods.get(key);
     this.podsByJob.put(key, now === undefined ? undefined : jobUidOf(now));
+    const cluster = now?.metadata.labels?.[clusterLabel];
+    const works = now !== undefined && cluster !== undefined && !podEnded(now);
+    this.openPodsByLock.put(key, works ? `${now.metadata.namespace}/${cluster}` : undefined);
   }
 
   /** Jobs that carry a backup's name; whose they are is the caller's question. */
@@ -141,6 +149,17 @@ export class Caches implements Sources {
   /** Jobs that have not been started and need a lock. */
   waitingFor(namespace: string, cluster: string): Job[] {
     return this.waitingByLock.of(`${namespace}/${cluster}`, this.jobs);
+  }
+
+  /** Started Jobs of a lock that have not ended, and those that a pod of it belongs to that has not, whoever holds it. */
+  atWork(namespace: string, cluster: string): { name: string; uid: string }[] {
+    const lock = `${namespace}/${cluster}`;
+    const jobs = this.runningByLock.of(lock, this.jobs).map(({ metadata: { name, uid } }) => ({ name, uid }));
+    const pods = this.openPodsByLock.of(lock, this.pods).map((pod) => ({
+      name: pod.metadata.labels?.['batch.kubernetes.io/job-name'] ?? `of pod ${pod.metadata.name}`,
+      uid: jobUidOf(pod) ?? '',
+    }));
+    return [...jobs, ...pods];
   }
 
   backupsOn(namespace: string, cluster: string): Backup[] {

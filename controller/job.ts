@@ -34,14 +34,31 @@ export interface JobRequest {
 
 /** The Job's own deadline is a backstop behind the pod's: it deletes pods and their messages with them. */
 const jobSlackSeconds = 300;
+/** Kubernetes waits before it makes another pod: 10 s, twice as long after each, and never more than this. */
+export const longestBackoffSeconds = 600;
+/** A pod that does not come to work is given up so long before the kubelet would stop it, which then would be the reason that is told. */
+const startSlackSeconds = 30;
 /** Without a byte for this long a dump that has begun counts as stalled. */
 const stallSeconds = 1800;
 const terminationGraceSeconds = 60;
 
-/** Seconds that a Job may take over all its pods; the lock is taken for longer than this. */
-export function jobDeadlineSeconds(backup: Backup): number {
+/** Seconds that a Job may take over all its pods, with the time that each may take to come to work; the lock is taken for longer than this. */
+export function jobDeadlineSeconds(
+  backup: Backup,
+  { startTimeoutSeconds }: Pick<Settings, 'startTimeoutSeconds'>,
+): number {
   const { activeDeadlineSeconds, backoffLimit } = effective(backup);
-  return activeDeadlineSeconds * (backoffLimit + 1) + jobSlackSeconds;
+  let seconds = (activeDeadlineSeconds + startTimeoutSeconds) * (backoffLimit + 1) + jobSlackSeconds;
+  for (let retry = 0; retry < backoffLimit; retry++) seconds += Math.min(10 * 2 ** retry, longestBackoffSeconds);
+  return seconds;
+}
+
+/** Seconds that a pod may take to come to work. */
+export function startLimitSeconds(
+  backup: Backup,
+  { startTimeoutSeconds }: Pick<Settings, 'startTimeoutSeconds'>,
+): number {
+  return Math.min(startTimeoutSeconds, effective(backup).activeDeadlineSeconds - startSlackSeconds);
 }
 
 export function taskOf({ backup, settings, trigger, image }: JobRequest): Task {
@@ -172,7 +189,7 @@ function purposeAnnotation(trigger: JobRequest['trigger']): Record<string, strin
 
 /** The suspended Job of a window, a trigger or a gate. */
 export function buildJob(request: JobRequest): object {
-  const { backup, name, trigger, image } = request;
+  const { backup, name, trigger, image, settings } = request;
   const { cluster, backoffLimit } = effective(backup);
   const jobLabels = {
     ...managedByLabels,
@@ -206,7 +223,7 @@ export function buildJob(request: JobRequest): object {
     spec: {
       suspend: true,
       backoffLimit,
-      activeDeadlineSeconds: jobDeadlineSeconds(backup),
+      activeDeadlineSeconds: jobDeadlineSeconds(backup, settings),
       podReplacementPolicy: 'Failed',
       podFailurePolicy: {
         rules: [

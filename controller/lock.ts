@@ -1,4 +1,5 @@
 // The lock of a database cluster, a Lease read as a decision: who holds it, and may another take it. Pure.
+import { holdingJob } from '../crds/rules/holder.ts';
 import { annotations, leaseName } from '../crds/rules/names.ts';
 import { clusterLabel, managedByLabels } from './labels.ts';
 import type { Job, Lease } from './objects.ts';
@@ -14,11 +15,8 @@ export type Holder =
 export function holderOf({ lease, holderIsAlive }: LockView): Holder {
   const identity = lease?.spec?.holderIdentity ?? '';
   if (lease === undefined || identity === '') return { kind: 'free' };
-  const jobName = lease.metadata.annotations?.[annotations.job];
-  if (jobName !== undefined) {
-    const since = lease.spec?.acquireTime ?? '';
-    return { kind: 'job', uid: identity, name: jobName, since, alive: holderIsAlive };
-  }
+  const job = holdingJob(lease);
+  if (job !== undefined) return { kind: 'job', ...job, since: lease.spec?.acquireTime ?? '', alive: holderIsAlive };
   const since = lease.spec?.renewTime ?? lease.spec?.acquireTime ?? '';
   const seconds = lease.spec?.leaseDurationSeconds;
   const from = Date.parse(since);
@@ -49,7 +47,11 @@ export function takenLease(
     metadata: {
       ...metadata,
       labels: { ...leaseLabels, ...managedByLabels, [clusterLabel]: cluster },
-      annotations: { ...leaseAnnotations, [annotations.job]: job.metadata.name },
+      annotations: {
+        ...leaseAnnotations,
+        [annotations.job]: job.metadata.name,
+        [annotations.jobUid]: job.metadata.uid,
+      },
     },
     spec: {
       holderIdentity: job.metadata.uid,
@@ -63,7 +65,7 @@ export function takenLease(
 
 /** The same Lease without a holder. The Lease itself is never deleted, so that its count of holders lasts. */
 export function releasedLease(lease: Lease): Lease {
-  const { [annotations.job]: _, ...rest } = lease.metadata.annotations ?? {};
+  const { [annotations.job]: _, [annotations.jobUid]: __, ...rest } = lease.metadata.annotations ?? {};
   const { leaseTransitions } = lease.spec ?? {};
   return {
     ...lease,

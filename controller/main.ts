@@ -19,7 +19,7 @@ import { reconcile, type World } from './reconcile.ts';
 import { Seats } from './seats.ts';
 import { Staleness } from './staleness.ts';
 import { Transport } from './transport.ts';
-import { keyOf, Reflector } from './watch.ts';
+import { Reflector } from './watch.ts';
 import { Wiring } from './wiring.ts';
 
 const { env } = process;
@@ -61,7 +61,6 @@ const caches = new Caches({ backups: backups.items, jobs: jobs.items, pods: pods
 const seats = new Seats(caches, options, () => clock.now());
 let working = false;
 const wiring: Wiring = new Wiring(caches, seats, (key) => {
-  // Whoever begins to lead looks at all.
   if (working) queue.add(key);
 });
 const metrics = metricsOf(caches, {
@@ -131,7 +130,7 @@ const term: Term = {
     working = true;
     metrics.leader.set(1);
     queue.start(options.workers);
-    for (const backup of backups.items.values()) queue.add(keyOf(backup));
+    wiring.everything();
   },
   end: () => {
     working = false;

@@ -97,6 +97,12 @@ export function jobEnd(job: Job): 'Complete' | 'Failed' | undefined {
   return ended === undefined ? undefined : ended.type === 'Complete' ? 'Complete' : 'Failed';
 }
 
+/** When a Job ended, RFC 3339: only one that is complete has a completionTime. */
+export function endedAt({ status }: Job): string | undefined {
+  const failed = status?.conditions?.find(({ type, status: value }) => type === 'Failed' && value === 'True');
+  return status?.completionTime ?? failed?.lastTransitionTime;
+}
+
 export function podEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 }

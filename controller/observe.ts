@@ -1,8 +1,9 @@
 // The only reader of the caches. Where a decision rests on something being gone, it looks at the API server itself.
 import { effective } from '../crds/rules/effective.ts';
+import { holdingJob } from '../crds/rules/holder.ts';
 import { annotations, labels, leaseName } from '../crds/rules/names.ts';
 import { storageOf } from '../crds/rules/place.ts';
-import { type Caches, controllerUid } from './caches.ts';
+import { type Caches, controllerUid, isOwnedByUs } from './caches.ts';
 import type { Kube } from './kube.ts';
 import { type Backup, isStarted, type Job, jobEnd, type KubeEvent, type Pod, podEnded } from './objects.ts';
 import type { LockView, Observed } from './observed.ts';
@@ -19,7 +20,7 @@ const byAge = (a: Job, b: Job): number =>
   a.metadata.name.localeCompare(b.metadata.name);
 
 /** A restore goes before backups: what it fills is what they would dump. */
-const isRestore = (job: Job): boolean => job.metadata.labels?.[labels.trigger] === 'Restore';
+const isRestore = (job: Job): boolean => job.metadata.labels?.[labels.trigger] === 'Restore' && isOwnedByUs(job);
 const byTurn = (a: Job, b: Job): number => Number(isRestore(b)) - Number(isRestore(a)) || byAge(a, b);
 
 /**
@@ -44,7 +45,7 @@ export async function observe(
     .sort(byAge);
   const claimed = await claimedJob(backup, own, kube);
   const pods = await podsOf(backup, claimed.jobs, caches, kube);
-  const lock = await lockView(namespace, cluster, claimed.jobs, caches, kube);
+  const lock = await lockView(backup, cluster, claimed.jobs, caches, kube);
   // What was told already stays told.
   const grace = launchesWait && !isUnhealthy(backup) ? graceWhileLaunchesWait : graceMilliseconds;
   const events = await eventsOf(backup, claimed.jobs, pods, kube, now.getTime() - grace);
@@ -56,6 +57,7 @@ export async function observe(
     events,
     claimedIsGone: claimed.gone,
     lock,
+    atWork: caches.atWork(namespace, cluster),
     samePlace: samePlace(backup, caches.backupsOn(namespace, cluster)),
     line: caches
       .waitingFor(namespace, cluster)
@@ -110,12 +112,19 @@ function openJob(backup: Backup, jobs: readonly Job[]): Job | undefined {
     : jobs.find(({ metadata }) => metadata.uid === run.jobUID);
 }
 
-/** Pods of the claimed Job. Once the Job has ended they are read live, so that no result is missed for a late cache. */
+/**
+ * Pods of the claimed run. Once its Job has ended, or is gone, they are read live, so that no result is missed for a late cache; and one
+ * that has gone meanwhile is as it was last seen.
+ */
 async function podsOf(backup: Backup, jobs: readonly Job[], caches: Caches, kube: Kube): Promise<Pod[]> {
+  const run = backup.status?.run;
+  if (run === undefined || run.outcome !== undefined) return [];
+  const cached = caches.podsOf(run.jobUID);
   const job = openJob(backup, jobs);
-  if (job === undefined) return [];
-  if (jobEnd(job) !== undefined) return await kube.podsOfJob(backup.metadata.namespace, job.metadata.uid);
-  return caches.podsOf(job.metadata.uid);
+  if (job !== undefined && jobEnd(job) === undefined) return cached;
+  const live = await kube.podsOfJob(backup.metadata.namespace, run.jobUID);
+  const isLive = new Set(live.map(({ metadata }) => metadata.uid));
+  return [...live, ...cached.filter((pod) => podEnded(pod) && !isLive.has(pod.metadata.uid))];
 }
 
 const isUnhealthy = ({ status }: Backup): boolean =>
@@ -139,22 +148,23 @@ async function eventsOf(
   return (await Promise.all(about.map(({ metadata }) => kube.eventsAbout(namespace, metadata.uid)))).flat();
 }
 
-/** The lock. A Lease that is not in the cache may be a foreign one without our label, so it is read live when a Job waits for it. */
+/** The lock. A Lease that is not in the cache may be a foreign one without our label, so it is read live when a Job waits for it or works under it. */
 async function lockView(
-  namespace: string,
+  backup: Backup,
   cluster: string,
   jobs: readonly Job[],
   caches: Caches,
   kube: Kube,
 ): Promise<LockView> {
+  const { namespace } = backup.metadata;
   const name = leaseName(cluster);
-  const waits = jobs.some((job) => !isStarted(job) && jobEnd(job) === undefined);
+  const run = openJob(backup, jobs);
+  const matters = jobs.some((job) => jobEnd(job) === undefined && (job === run || !isStarted(job)));
   const cached = caches.leases.get(`${namespace}/${name}`);
-  const lease = cached ?? (waits ? await kube.getLease(namespace, name) : undefined);
-  const holder = lease?.spec?.holderIdentity ?? '';
-  const jobName = lease?.metadata.annotations?.[annotations.job];
-  if (lease === undefined || holder === '' || jobName === undefined) return { lease, holderIsAlive: holder !== '' };
-  return { lease, holderIsAlive: await isAlive(namespace, jobName, holder, caches.jobs, kube) };
+  const lease = cached ?? (matters ? await kube.getLease(namespace, name) : undefined);
+  const job = lease && holdingJob(lease);
+  if (job === undefined) return { lease, holderIsAlive: (lease?.spec?.holderIdentity ?? '') !== '' };
+  return { lease, holderIsAlive: await isAlive(namespace, job.name, job.uid, caches.jobs, kube) };
 }
 
 /** Whether a Job, or a pod of it, is unfinished. Only what the API server itself says counts as dead. */

@@ -31,6 +31,8 @@ export interface Observed {
   lock: LockView;
   /** Names of other backups that write to the same place in storage. */
   samePlace: string[];
+  /** Jobs of the same lock that work, or a pod of them, whatever its Lease says: that is anybody's to delete. */
+  atWork: { name: string; uid: string }[];
   /** Uids of the Jobs that wait for the same lock, in their order: restores first, then the oldest. */
   line: string[];
   /** Unfinished Jobs of dbbackup that have been started, overall and in this namespace. */
@@ -60,7 +62,8 @@ export type Effect =
   | { kind: 'createJob'; job: object; name: string }
   /** `waits`: it is deleted because nobody has claimed it. */
   | { kind: 'deleteJob'; name: string; uid: string; why: string; waits?: true }
-  | { kind: 'takeLock'; leaseName: string; lease: Lease | undefined; job: Job; durationSeconds: number }
+  /** `again`: its Job works, and somebody has taken the lock from it. */
+  | { kind: 'takeLock'; leaseName: string; lease: Lease | undefined; job: Job; durationSeconds: number; again?: true }
   | { kind: 'releaseLock'; lease: Lease; jobName: string; jobUid: string }
   | { kind: 'startJob'; job: Job; leaseName: string; lastSize: number }
   | { kind: 'failStart'; job: Job; reason: string; message: string }

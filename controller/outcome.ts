@@ -37,7 +37,26 @@ const failed = (reason: Reason, detail: string): Outcome => ({
 const resultOf = (pod: Pod, container: string): Result | undefined =>
   decodeResult((terminated(pod, container)?.message ?? '').slice(0, longestResult));
 
-export const goneOutcome: Outcome = failed('Unknown', 'its Job is gone and no result was seen');
+/** What the newest of the pods that committed says of it. */
+function committedBy(pods: readonly Pod[]): Outcome | undefined {
+  for (const pod of pods) {
+    const result = resultOf(pod, containers.executor);
+    if (result?.run.outcome !== 'Succeeded') continue;
+    const { run: success, inventory } = result;
+    return { outcome: 'Succeeded', success, ...(inventory === undefined ? {} : { inventory }) };
+  }
+  return undefined;
+}
+
+const newestFirst = (pods: readonly Pod[]): Pod[] =>
+  [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
+
+/** The outcome of a run whose Job is gone; undefined while a pod of it may still tell. */
+export function outcomeWithoutJob(pods: readonly Pod[]): Outcome | undefined {
+  const committed = committedBy(newestFirst(pods));
+  if (committed !== undefined) return committed;
+  return pods.every(podEnded) ? failed('Unknown', 'its Job is gone and no result was seen') : undefined;
+}
 
 /** The outcome of an ended or canceled Job; undefined while it goes on. */
 export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
@@ -46,16 +65,9 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
     return isStarted(job) && job.spec.suspend === true
       ? { outcome: 'Canceled', reason: 'Canceled', message: explain('Canceled', '') }
       : undefined;
-  const pastPods = [...pods].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
-  for (const pod of pastPods) {
-    const result = resultOf(pod, containers.executor);
-    if (result?.run.outcome === 'Succeeded')
-      return {
-        outcome: 'Succeeded',
-        success: result.run,
-        ...(result.inventory === undefined ? {} : { inventory: result.inventory }),
-      };
-  }
+  const pastPods = newestFirst(pods);
+  const committed = committedBy(pastPods);
+  if (committed !== undefined) return committed;
   // A Job is complete when every container ended with 0, and the executor does so after a commit only.
   if (end === 'Complete')
     return {
@@ -71,9 +83,10 @@ export function outcomeOf(job: Job, pods: readonly Pod[]): Outcome | undefined {
     const [word = '', ...rest] = given.split(' ');
     return failed(reasonOrUnknown(word), rest.join(' '));
   }
-  // An executor that is told to stop calls that canceled, also when it is the Job's deadline that has its pod deleted.
+  // The Job's deadline has its pod deleted: that the executor was told to stop is not why.
   const ofJob = jobFailure(job);
-  return found === undefined || (found.outcome === 'Canceled' && ofJob.reason === 'DeadlineExceeded') ? ofJob : found;
+  const isItsDoing = ofJob.reason === 'DeadlineExceeded' && told?.run.reason === 'Canceled';
+  return found === undefined || (isItsDoing && pod !== undefined && stoppedBy(pod) === undefined) ? ofJob : found;
 }
 
 /** What an executor said itself of its failure. */
@@ -104,15 +117,14 @@ function podFailure(pod: Pod): Outcome | undefined {
   if (pod.status?.reason === 'Evicted') return failed('Evicted', pod.status.message ?? '');
   const stopped = stoppedBy(pod);
   const told = toldFailure(pod);
-  if (told !== undefined && (told.run.reason !== 'Canceled' || stopped === undefined)) {
-    const { reason, message } = told.run;
+  // Who cancels a run suspends its Job. A pod that goes otherwise was deleted, and its run has failed.
+  if (told?.run.reason === 'Canceled')
+    return stopped ?? failed('Evicted', 'it was told to stop, and nothing on it says why: somebody deleted it');
+  if (told !== undefined)
     return {
-      outcome: reason === 'Canceled' ? 'Canceled' : 'Failed',
-      reason,
-      message: inWords(reason, message),
+      ...failed(told.run.reason, told.run.message),
       ...(told.inventory === undefined ? {} : { inventory: told.inventory }),
     };
-  }
   if (stopped !== undefined) return stopped;
   for (const name of [containers.executor, containers.dump, containers.prepare]) {
     const end = terminated(pod, name);

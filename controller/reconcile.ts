@@ -3,6 +3,7 @@ import { type Applied, apply, type Conflict, type Means, Stale } from './apply.t
 import type { Caches } from './caches.ts';
 import { decide } from './decide.ts';
 import type { Happening } from './events.ts';
+import { giveBack, leaseOf } from './left-locks.ts';
 import type { Backup } from './objects.ts';
 import { observe, withAllJobs } from './observe.ts';
 import type { Decision, Effect, Observed, Settings } from './observed.ts';
@@ -32,30 +33,36 @@ export interface World extends Means {
 
 /** @returns when to look again in ms, undefined when only a change can matter */
 export async function reconcile(world: World, key: string): Promise<number | undefined> {
-  const { caches, seats, kube, settings, staleness, now } = world;
-  let observed = await observe(caches, seats, kube, key, now(), world.launchesWait());
-  if (observed === undefined) {
-    seats.waits(key, false);
-    staleness.settled(key);
-    if (!caches.backups.has(key)) world.forget(key);
-    return undefined;
-  }
+  const { caches, kube, staleness, now } = world;
+  const lease = leaseOf(key);
   try {
-    let decision = decide(observed, settings, now());
-    // A window is given up only when no Job waits for it, also none that the cache does not show yet.
-    if (decision.status.missedWindows !== (observed.backup.status?.missedWindows ?? 0)) {
-      observed = await withAllJobs(observed, kube);
-      decision = decide(observed, settings, now());
-    }
-    seats.waits(key, decision.full);
-    const { conflict, ...done } = await carryOut(world, observed, decision);
-    if (conflict || !canWait(observed.backup, done.decision)) await store(world, observed.backup, done.decision);
+    const wakeAt = await (lease === undefined ? look(world, key) : giveBack(caches, kube, lease, now().getTime()));
     staleness.settled(key);
-    return done.decision.wakeAt;
+    return wakeAt;
   } catch (error) {
     if (isBehind(error)) return now().getTime() + staleness.again(key);
     throw error;
   }
+}
+
+async function look(world: World, key: string): Promise<number | undefined> {
+  const { caches, seats, kube, settings, now } = world;
+  let observed = await observe(caches, seats, kube, key, now(), world.launchesWait());
+  if (observed === undefined) {
+    seats.waits(key, false);
+    if (!caches.backups.has(key)) world.forget(key);
+    return undefined;
+  }
+  let decision = decide(observed, settings, now());
+  // A window is given up only when no Job waits for it, also none that the cache does not show yet.
+  if (decision.status.missedWindows !== (observed.backup.status?.missedWindows ?? 0)) {
+    observed = await withAllJobs(observed, kube);
+    decision = decide(observed, settings, now());
+  }
+  seats.waits(key, decision.full);
+  const { conflict, ...done } = await carryOut(world, observed, decision);
+  if (conflict || !canWait(observed.backup, done.decision)) await store(world, observed.backup, done.decision);
+  return done.decision.wakeAt;
 }
 
 /** The cache is: it was decided from what has changed since. */
@@ -82,8 +89,10 @@ async function carryOut(
   return { decision: { ...shown, wakeAt }, conflict: true };
 }
 
-const isAbout = ({ jobName }: Conflict, effect: Effect): boolean =>
-  effect.kind === 'createJob' && effect.name === jobName;
+function isAbout({ jobName }: Conflict, effect: Effect): boolean {
+  if (effect.kind === 'createJob') return effect.name === jobName;
+  return (effect.kind === 'takeLock' || effect.kind === 'startJob') && effect.job.metadata.name === jobName;
+}
 
 /** What must not be lost is not to wait for a write that goes on failing: none of it rests on that write. */
 async function applyOrStore(world: World, backup: Backup, decision: Decision): Promise<Applied> {

@@ -1,4 +1,5 @@
 // Places under the caps: what the cache shows as running, and what was let go so lately that the cache does not show it yet.
+import { holdingJob } from '../crds/rules/holder.ts';
 import type { Caches } from './caches.ts';
 import { isStarted, type Job, jobEnd, type Lease } from './objects.ts';
 
@@ -65,11 +66,13 @@ export class Seats {
   }
 
   /** A controller before this one may have taken the lock for a Job that it did not come to start. */
-  leaseTold({ metadata, spec }: Lease, jobName: string | undefined): void {
-    const job = this.caches.jobs.get(`${metadata.namespace}/${jobName ?? ''}`);
-    if (job === undefined || job.metadata.uid !== spec?.holderIdentity) return;
+  leaseTold(lease: Lease): void {
+    const { namespace } = lease.metadata;
+    const holder = holdingJob(lease);
+    const job = this.caches.jobs.get(`${namespace}/${holder?.name ?? ''}`);
+    if (job === undefined || job.metadata.uid !== holder?.uid) return;
     if (!isStarted(job) && jobEnd(job) === undefined && !this.reserved.has(job.metadata.uid))
-      this.hold(job.metadata.uid, metadata.namespace);
+      this.hold(job.metadata.uid, namespace);
   }
 
   /** Remembers who waits for room. */

@@ -21,15 +21,18 @@ const known = new WeakMap<object, Derived>();
 
 export function derived(backup: DatabaseBackup): Derived {
   const { metadata, spec } = backup;
-  // Rules look at annotations too, which may change without a change of spec.
-  const key = JSON.stringify([metadata.namespace, metadata.name, metadata.labels, metadata.annotations]);
+  const { namespace, name } = metadata;
+  const key = `${namespace}/${name}`;
   const before = known.get(spec);
   if (before?.key === key) return before;
-  const findings = validate(backup).filter(({ severity }) => severity === 'error');
+  // Not by its labels and annotations, of which the webhook is not asked when they alone change: a label must not stop backups.
+  const findings = validate({ ...backup, metadata: { namespace, name } }).filter(
+    ({ severity }) => severity === 'error',
+  );
   const schedule =
     spec.schedule === undefined || findings.length > 0
       ? undefined
-      : rememberedSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
+      : rememberedSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', key);
   const now = { key, findings, schedule, digests: new Map() };
   known.set(spec, now);
   return now;

@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { effective } from '../crds/rules/effective.ts';
-import { annotations, labels } from '../crds/rules/names.ts';
+import { labels, leaseName } from '../crds/rules/names.ts';
 import type { Caches } from './caches.ts';
 import { clusterLabel } from './labels.ts';
+import { leaseKey } from './left-locks.ts';
 import { type Backup, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
 import type { Seats } from './seats.ts';
 import { keyOf } from './watch.ts';
@@ -18,6 +19,13 @@ export class Wiring {
     this.caches = caches;
     this.seats = seats;
     this.add = add;
+  }
+
+  /** Whoever begins to lead looks at all. */
+  everything(): void {
+    for (const backup of this.caches.backups.values()) this.add(keyOf(backup));
+    for (const { metadata } of this.caches.leases.values())
+      this.leftLock(metadata.namespace, metadata.labels?.[clusterLabel]);
   }
 
   backupTold(backup: Backup): void {
@@ -44,7 +52,7 @@ export class Wiring {
   }
 
   leaseTold(lease: Lease): void {
-    this.seats.leaseTold(lease, lease.metadata.annotations?.[annotations.job]);
+    this.seats.leaseTold(lease);
     this.lockTold(lease.metadata.namespace, lease.metadata.labels?.[clusterLabel]);
   }
 
@@ -61,6 +69,14 @@ export class Wiring {
   private lockTold(namespace: string, cluster: string | undefined): void {
     if (cluster === undefined) return;
     for (const backup of this.caches.backupsOn(namespace, cluster)) this.add(keyOf(backup));
+    this.leftLock(namespace, cluster);
+  }
+
+  /** A lock whose last backup was deleted while it ran is given back all the same. */
+  private leftLock(namespace: string, cluster = ''): void {
+    const lease = `${namespace}/${leaseName(cluster)}`;
+    if (this.caches.leases.has(lease) && this.caches.backupsOn(namespace, cluster).length === 0)
+      this.add(leaseKey(lease));
   }
 
   /** Asks until there is an answer. */

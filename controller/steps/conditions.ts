@@ -1,10 +1,12 @@
 // Step: what people and GitOps tools read. Ready says that the spec is accepted and no gate is open, BackupHealthy that backups work.
 import type { NewCondition } from '../../crds/rules/conditions.ts';
+import { annotations } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
 import { sentence } from '../../crds/rules/validate.ts';
 import { type Draft, shortened } from '../observed.ts';
 import { openGate } from './gate.ts';
 import { overdueSince } from './time.ts';
+import { hasBadToken } from './waiting.ts';
 
 const longestMessage = 1024;
 const ready = (status: 'True' | 'False', reason: string, message: string): NewCondition => ({
@@ -44,7 +46,10 @@ function acceptance(draft: Draft): NewCondition[] {
   const gate = openGate(draft);
   if (gate === undefined) {
     const stopped = draft.effective.suspend ? ' The schedule is suspended.' : '';
-    return [ready('True', 'Accepted', `The spec is accepted.${stopped}`)];
+    const unheard = hasBadToken(draft)
+      ? ` The annotation ${annotations.trigger} asks for nothing: its value is not a plain text of at most 253 characters. Fix: use a short token, for example a date.`
+      : '';
+    return [ready('True', 'Accepted', `The spec is accepted.${stopped}${unheard}`)];
   }
   if (gate.failedAt === undefined) {
     const pending = ready(

@@ -1,10 +1,11 @@
 // Step: the launch, one write a look: take the lock, claim, start. And the lock given back.
 import { containers } from '../../crds/rules/contract.ts';
 import { leaseName } from '../../crds/rules/names.ts';
-import { jobDeadlineSeconds } from '../job.ts';
+import { jobDeadlineSeconds, startLimitSeconds } from '../job.ts';
+import { clusterLabel } from '../labels.ts';
 import { type Holder, holderOf, isFree } from '../lock.ts';
 import { isStarted, type Job, jobEnd } from '../objects.ts';
-import { type Draft, rfc3339 } from '../observed.ts';
+import { type Draft, type Effect, rfc3339 } from '../observed.ts';
 import { purposeOf } from '../purpose.ts';
 import { openGate } from './gate.ts';
 import { countForClaim } from './time.ts';
@@ -16,7 +17,6 @@ const lockSlackSeconds = 600;
 const lockLookMilliseconds = 15_000;
 /** Room under the caps is told of by the Jobs that end; this is for what is told to nobody. */
 const capLookMilliseconds = 60_000;
-/** Waiting for the lock is a visible condition after this. */
 const lockedAfterMilliseconds = 60_000;
 
 /** The lock of this backup's own ended Job is given back. */
@@ -40,19 +40,43 @@ export function launch(draft: Draft): void {
   const holder = holderOf(observed.lock);
   const job =
     claimed === undefined ? next(draft, holder) : observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
-  if (job === undefined || jobEnd(job) !== undefined || isStarted(job)) return;
+  if (job === undefined || jobEnd(job) !== undefined) return;
+  if (isStarted(job)) {
+    takeAgain(draft, job, holder);
+    return;
+  }
+  const other = observed.atWork.find(({ uid }) => uid !== job.metadata.uid);
   const holdsIt = holder.kind === 'job' && holder.uid === job.metadata.uid;
-  if (!holdsIt) {
-    if (!mayTake(draft, job, holder)) return;
-    const durationSeconds = jobDeadlineSeconds(observed.backup) + lockSlackSeconds;
-    const name = leaseName(effective.cluster);
-    draft.effects.push({ kind: 'takeLock', leaseName: name, lease: observed.lock.lease, job, durationSeconds });
+  if (other !== undefined) locked(draft, { kind: 'job', ...other, since: '', alive: true }, job);
+  else if (!holdsIt) {
+    if (observed.conflict?.jobName !== job.metadata.name && mayTake(draft, job, holder))
+      draft.effects.push(taking(draft, job));
   } else if (claimed === undefined) claim(draft, job);
-  else {
+  // It was refused in this very pass.
+  else if (observed.conflict?.jobName !== job.metadata.name) {
     const lastSize = status.lastSnapshot?.storedSize ?? 0;
     draft.effects.push({ kind: 'startJob', job, leaseName: leaseName(effective.cluster), lastSize });
-    draft.wake.push(now.getTime() + draft.settings.startTimeoutSeconds * 1000);
+    draft.wake.push(now.getTime() + startLimitSeconds(observed.backup, draft.settings) * 1000);
   }
+}
+
+function taking({ observed, effective, settings }: Draft, job: Job): Extract<Effect, { kind: 'takeLock' }> {
+  const durationSeconds = jobDeadlineSeconds(observed.backup, settings) + lockSlackSeconds;
+  return {
+    kind: 'takeLock',
+    leaseName: leaseName(effective.cluster),
+    lease: observed.lock.lease,
+    job,
+    durationSeconds,
+  };
+}
+
+/** The Lease of a Job that works was deleted, or emptied: others are to see that the lock is held. */
+function takeAgain(draft: Draft, job: Job, holder: Holder): void {
+  const isOurs = job.metadata.labels?.[clusterLabel] === draft.effective.cluster;
+  const isRefused = draft.observed.conflict?.jobName === job.metadata.name;
+  if (holder.kind === 'free' && job.spec.suspend !== true && isOurs && !isRefused)
+    draft.effects.push({ ...taking(draft, job), again: true });
 }
 
 /** The waiting Job that is launched. One that was made later may stand before the one that has the lock: of one second the name decides. */
@@ -67,21 +91,38 @@ function mayTake(draft: Draft, job: Job, holder: Holder): boolean {
     locked(draft, holder, job);
     return false;
   }
-  if (observed.line[0] !== undefined && observed.line[0] !== job.metadata.uid) return false;
+  if (observed.line[0] !== undefined && observed.line[0] !== job.metadata.uid) {
+    heldUp(draft, job, 'WaitingForTurn', 'Waiting for its turn: another Job waits longer for the same lock.');
+    return false;
+  }
   const { overall, namespace } = observed.running;
-  draft.full = overall >= settings.maxRunning || namespace >= settings.maxRunningPerNamespace;
-  if (draft.full) draft.wake.push(now.getTime() + capLookMilliseconds);
-  return !draft.full;
+  const here = namespace >= settings.maxRunningPerNamespace;
+  draft.full = overall >= settings.maxRunning || here;
+  if (!draft.full) return true;
+  draft.wake.push(now.getTime() + capLookMilliseconds);
+  const cap = here
+    ? `${settings.maxRunningPerNamespace} Jobs in this namespace (--max-running-per-namespace)`
+    : `${settings.maxRunning} Jobs (--max-running)`;
+  heldUp(draft, job, 'WaitingForRoom', `Waiting for room: the controller runs at most ${cap} at once.`);
+  return false;
 }
 
 function locked(draft: Draft, holder: Holder, job: Job): void {
   const { now } = draft;
   const runsOut = holder.kind === 'foreign' ? holder.until : undefined;
   draft.wake.push(Math.min(now.getTime() + lockLookMilliseconds, runsOut ?? Infinity));
-  if (now.getTime() - Date.parse(job.metadata.creationTimestamp) < lockedAfterMilliseconds) return;
   const name = leaseName(draft.effective.cluster);
-  const message = `Waiting for the lock, Lease ${name}, held by ${inWords(holder)}.`;
-  draft.conditions.push({ type: 'Locked', status: 'True', reason: 'LockHeld', message });
+  heldUp(draft, job, 'LockHeld', `Waiting for the lock, Lease ${name}, held by ${inWords(holder)}.`);
+}
+
+/** What a Job waits for is a visible condition once it has waited for a minute. */
+function heldUp(draft: Draft, job: Job, reason: string, message: string): void {
+  const visible = Date.parse(job.metadata.creationTimestamp) + lockedAfterMilliseconds;
+  if (draft.now.getTime() < visible) {
+    draft.wake.push(visible);
+    return;
+  }
+  draft.conditions.push({ type: 'Locked', status: 'True', reason, message });
   const known = draft.observed.backup.status?.conditions?.some(({ type }) => type === 'Locked');
   if (known !== true)
     draft.effects.push({ kind: 'event', type: 'Normal', reason: 'LockWaiting', action: 'Lock', note: message });

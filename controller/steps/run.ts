@@ -3,14 +3,15 @@
 import type { Inventory } from '../../crds/rules/contract.ts';
 import { annotations, labels } from '../../crds/rules/names.ts';
 import { explain } from '../../crds/rules/reasons.ts';
-import { isStarted, type Job, jobEnd, type Pod, podEnded } from '../objects.ts';
+import { longestBackoffSeconds, startLimitSeconds } from '../job.ts';
+import { endedAt, isStarted, type Job, jobEnd, type Pod, podEnded } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import {
   endOf,
-  goneOutcome,
   newest,
   type Outcome,
   outcomeOf,
+  outcomeWithoutJob,
   startFailedAnnotation,
   startTrouble,
   timeOf,
@@ -23,7 +24,10 @@ export function run(draft: Draft): void {
   if (claimed === undefined || claimed.outcome !== undefined) return;
   const job = observed.jobs.find(({ metadata }) => metadata.uid === claimed.jobUID);
   if (job === undefined) {
-    if (observed.claimedIsGone) record(draft, goneOutcome);
+    if (!observed.claimedIsGone) return;
+    const outcome = outcomeWithoutJob(observed.pods);
+    if (outcome === undefined) draft.wake.push(now.getTime() + unwatchedLookMilliseconds);
+    else record(draft, outcome);
     return;
   }
   const outcome = outcomeOf(job, observed.pods);
@@ -51,23 +55,21 @@ function isWithoutPod({ observed: { pods, graceMilliseconds }, status, now }: Dr
   return Math.max(...pods.map((pod) => endOf(pod) ?? 0)) + graceMilliseconds <= now.getTime();
 }
 
-/** A Job whose labels somebody took is not watched: it is looked at this often. */
+/** What is not watched, as a Job whose labels somebody took, is looked at this often. */
 const unwatchedLookMilliseconds = 30_000;
 
 const troubleLookMilliseconds = 30_000;
-/** Kubernetes waits before it makes another pod: 10 s, twice as long after each, and never more than this. */
-const longestBackoffMilliseconds = 600_000;
 
 /** A Job whose pod does not come to work is said to be in trouble, and within the start timeout ended, with the reason that is to be seen. */
 function watchStart(draft: Draft, job: Job): void {
-  const { observed, now, settings } = draft;
+  const { observed, now } = draft;
   if (!isStarted(job) || job.metadata.annotations?.[startFailedAnnotation] !== undefined) return;
   const { since, another } = waitOf(draft, job);
   // Another pod is late on purpose: only what has been refused since is trouble.
   const events = another ? observed.events.filter((event) => Date.parse(timeOf(event)) >= since) : observed.events;
   const trouble = startTrouble(observed.pods, events);
   if (trouble === undefined) return;
-  const limit = since + settings.startTimeoutSeconds * 1000 + (another ? longestBackoffMilliseconds : 0);
+  const limit = since + startSeconds(draft, another) * 1000;
   const look = since + observed.graceMilliseconds;
   const next = now.getTime() + troubleLookMilliseconds;
   if (now.getTime() >= limit) {
@@ -75,6 +77,12 @@ function watchStart(draft: Draft, job: Job): void {
     draft.wake.push(next);
   } else draft.wake.push(Math.min(now.getTime() < look ? Math.min(look, next) : next, limit));
   if (now.getTime() >= look && (!another || newest(events) !== undefined)) draft.trouble = trouble;
+}
+
+/** How long the run may wait. A pod that is yet to be made has no deadline of its own that could come first. */
+function startSeconds({ observed: { pods, backup }, settings }: Draft, another: boolean): number {
+  if (another) return settings.startTimeoutSeconds + longestBackoffSeconds;
+  return pods.length === 0 ? settings.startTimeoutSeconds : startLimitSeconds(backup, settings);
 }
 
 /** Since when the run waits for a pod that works, in ms, and whether it is another, that is still to be made after one that has gone. */
@@ -101,7 +109,7 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     ...(reason === undefined ? {} : { reason }),
     ...(message === undefined ? {} : { message }),
     ...(success === undefined ? {} : { dumpStartedAt: success.dumpStartedAt }),
-    finishedAt: job?.status?.completionTime ?? rfc3339(now),
+    finishedAt: (job && endedAt(job)) ?? rfc3339(now),
   };
   if (success !== undefined) {
     const image = claimed.image ?? observed.backup.spec.database?.image ?? '';

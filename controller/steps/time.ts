@@ -1,7 +1,7 @@
 // Step: the schedule's baseline, the next window, and the Job of the window that is due.
 import { windowJobName } from '../../crds/rules/names.ts';
 import { latestDue, missedLimit, type Schedule } from '../../crds/rules/schedule.ts';
-import { type Job, jobEnd } from '../objects.ts';
+import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { slotOf } from '../purpose.ts';
 import { made } from './waiting.ts';
@@ -85,7 +85,9 @@ function due(draft: Draft, schedule: Schedule): void {
       ? unclaimed
       : late
         ? 'it was more than startingDeadlineSeconds ago'
-        : 'the run before is not finished';
+        : draft.observed.jobs.some((job) => jobEnd(job) === undefined && isStarted(job))
+          ? 'the run before is not finished'
+          : 'the run before still waits to start';
     missed(draft, found.skipped, 1, found.latest, why);
     return;
   }

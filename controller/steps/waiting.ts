@@ -1,5 +1,5 @@
 // Step: the Jobs that wait, suspended. A trigger or a gate asks for one, what is spent or outdated goes.
-import { longestToken } from '../../crds/rules/admission/object-rules.ts';
+import { isToken } from '../../crds/rules/admission/object-rules.ts';
 import { annotations, triggerJobName, windowJobName } from '../../crds/rules/names.ts';
 import { buildJob, type JobRequest } from '../job.ts';
 import { isStarted, type Job, jobEnd } from '../objects.ts';
@@ -24,9 +24,13 @@ export function waiting(draft: Draft): Job[] {
 /** The trigger annotation's value when it asks for a backup that has not been claimed. */
 export function pendingToken(draft: Draft): string | undefined {
   const token = draft.observed.backup.metadata.annotations?.[annotations.trigger];
-  // Longer ones the webhook refuses; while it is away they are passed over, so that status stays small.
-  if (token !== undefined && token.length > longestToken) return undefined;
-  return token === undefined || token === '' || token === draft.status.lastHandledTrigger?.token ? undefined : token;
+  if (token === undefined || token === '' || !isToken(token)) return undefined;
+  return token === draft.status.lastHandledTrigger?.token ? undefined : token;
+}
+
+/** Whether the trigger annotation asks for nothing, for what it says: the webhook is not asked when annotations alone change. */
+export function hasBadToken({ observed: { backup } }: Draft): boolean {
+  return !isToken(backup.metadata.annotations?.[annotations.trigger] ?? '');
 }
 
 /** Waiting Jobs that must not run any more are deleted; those of another spec are made again under the same name. */

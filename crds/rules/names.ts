@@ -35,8 +35,9 @@ export const annotations = {
   lockEpoch: 'dbbackup.io/lock-epoch',
   /** On a pod: stored size of the newest snapshot in bytes; sizes the parts. */
   lastSize: 'dbbackup.io/last-size',
-  /** On a Lease: name of the Job that holds it. A Lease without it is foreign. */
+  /** On a Lease: name and uid of the Job that holds it. Where the uid is not the holder's, the holder is foreign. */
   job: 'dbbackup.io/job',
+  jobUid: 'dbbackup.io/job-uid',
 } as const;
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

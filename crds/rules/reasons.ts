@@ -140,7 +140,7 @@ export const reasons = {
   },
   Canceled: {
     exitCode: 30,
-    permanent: true,
+    permanent: false,
     sentence: 'The run was canceled',
     fix: 'nothing; trigger another when it is wanted',
   },

@@ -1,7 +1,8 @@
 // `describe NAME`: the first screen in trouble. The state in one sentence, the fix, the next command; then the evidence.
 import type { DatabaseBackup } from '../../crds/databasebackup.gen.ts';
 import { effective } from '../../crds/rules/effective.ts';
-import { annotations, labels, leaseName } from '../../crds/rules/names.ts';
+import { holdingJob } from '../../crds/rules/holder.ts';
+import { labels, leaseName } from '../../crds/rules/names.ts';
 import { contentName, serverName } from '../content.ts';
 import { type Evidence, gather, type Look } from '../evidence.ts';
 import { type Job, jobFinished, jobState, type Lease } from '../objects.ts';
@@ -95,13 +96,13 @@ function storage(backup: DatabaseBackup): string {
 
 function lock(name: string, lease: Look<Lease | undefined>, { now }: Clock): string {
   if ('refused' in lease) return `${name}: cannot be read: ${lease.refused}`;
-  const { spec, metadata } = lease.value ?? {};
+  const { spec } = lease.value ?? {};
   const holder = spec?.holderIdentity ?? '';
   if (holder === '') return `${name}: free`;
-  const job = metadata?.annotations?.[annotations.job];
+  const job = lease.value && holdingJob(lease.value);
   const since = timeOf(spec?.acquireTime ?? spec?.renewTime);
   const length = since === undefined ? '' : ` for ${span(now.getTime() - since.getTime())}`;
-  return `${name}: held by ${job === undefined ? `${holder}, which is none of our Jobs,` : `job ${job}`}${length}`;
+  return `${name}: held by ${job === undefined ? `${holder}, which is none of our Jobs,` : `job ${job.name}`}${length}`;
 }
 
 function runs(backup: DatabaseBackup, jobs: Look<Job[]>, { now, zone }: Clock): string {

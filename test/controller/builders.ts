@@ -2,7 +2,16 @@
 
 import { decide } from '../../controller/decide.ts';
 import { clusterLabel, managedByLabels } from '../../controller/labels.ts';
-import type { Backup, ContainerStatus, Job, Lease, Meta, Pod } from '../../controller/objects.ts';
+import {
+  type Backup,
+  type ContainerStatus,
+  isStarted,
+  type Job,
+  jobEnd,
+  type Lease,
+  type Meta,
+  type Pod,
+} from '../../controller/objects.ts';
 import type { Decision, Effect, Observed, Settings } from '../../controller/observed.ts';
 import { encodeResult, type Success } from '../../crds/rules/contract.ts';
 import { annotations, labels, specHash } from '../../crds/rules/names.ts';
@@ -126,7 +135,9 @@ export function claimOf(of: Job, change: Partial<NonNullable<NonNullable<Backup[
 export function lease(holder: Job | undefined, change: Partial<Lease['spec']> = {}): Lease {
   return {
     metadata: meta('dbbackup-orders-db', 'lease-1', {
-      ...(holder === undefined ? {} : { annotations: { [annotations.job]: holder.metadata.name } }),
+      ...(holder === undefined
+        ? {}
+        : { annotations: { [annotations.job]: holder.metadata.name, [annotations.jobUid]: holder.metadata.uid } }),
     }),
     spec: {
       holderIdentity: holder?.metadata.uid ?? '',
@@ -172,6 +183,14 @@ export function pod(status: Pod['status'] = {}, change: Partial<Meta> = {}): Pod
   return { metadata: meta('orders-pod', 'pod-1', { creationTimestamp: window, ...change }), status };
 }
 
+/** A Job that works holds the lock, unless a test says otherwise. */
+function lockOf(jobs: readonly Job[] = []): Observed['lock'] {
+  const holder = jobs.find((one) => isStarted(one) && jobEnd(one) === undefined);
+  return holder === undefined
+    ? { lease: undefined, holderIsAlive: false }
+    : { lease: lease(holder), holderIsAlive: true };
+}
+
 export function observed(change: Partial<Observed> = {}): Observed {
   return {
     backup: backup(),
@@ -181,7 +200,8 @@ export function observed(change: Partial<Observed> = {}): Observed {
     events: [],
     samePlace: [],
     claimedIsGone: false,
-    lock: { lease: undefined, holderIsAlive: false },
+    lock: lockOf(change.jobs),
+    atWork: [],
     line: (change.jobs ?? [])
       .filter(({ spec, status }) => spec.suspend === true && status === undefined)
       .map(({ metadata }) => metadata.uid),

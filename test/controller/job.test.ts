@@ -106,10 +106,11 @@ describe('a Job', () => {
     expect(manual.metadata.labels).toMatchObject({ 'dbbackup.io/trigger-kind': 'Manual' });
   });
 
-  test('lasts as long as all its pods may and a little more', () => {
+  test('lasts as long as all its pods may, with what they take to come to work, and a little more', () => {
     const spec = { job: { activeDeadlineSeconds: 100, backoffLimit: 2 } };
-    expect(jobDeadlineSeconds(backup({ spec }))).toBe(600);
-    expect(built({ spec }).spec).toMatchObject({ activeDeadlineSeconds: 600, backoffLimit: 2 });
+    // Each of three pods has 600 s to come to work and 100 s to do it; before another is made are 10 and 20 s.
+    expect(jobDeadlineSeconds(backup({ spec }), settings)).toBe(3 * 700 + 30 + 300);
+    expect(built({ spec }).spec).toMatchObject({ activeDeadlineSeconds: 2430, backoffLimit: 2 });
     expect(built({ spec }).spec.template.spec.activeDeadlineSeconds).toBe(100);
   });
 

@@ -16,7 +16,10 @@ describe('the four steps, one a look', () => {
   test('first the lock is taken, for longer than the Job may last', () => {
     const decision = look({ jobs: [waiting] }, soon);
     expect(told(decision)).toEqual([`take dbbackup-orders-db for ${jobName}`]);
-    expect(decision.effects[0]).toMatchObject({ lease: undefined, durationSeconds: 21_600 * 2 + 300 + 600 });
+    expect(decision.effects[0]).toMatchObject({
+      lease: undefined,
+      durationSeconds: (21_600 + 600) * 2 + 10 + 300 + 600,
+    });
     expect(decision.status.run).toBeUndefined();
   });
 
@@ -52,6 +55,41 @@ describe('the four steps, one a look', () => {
     expect(told(look({ ...claimed, lock: heldBy(undefined) }, soon))).toEqual([
       `take dbbackup-orders-db for ${jobName}`,
     ]);
+  });
+});
+
+describe('a lock that somebody deleted or emptied while its Job works', () => {
+  const started = job({ started: soon });
+  const status = { run: claimOf(started), lastAttemptScheduledTime: window };
+  const runs = { backup: backup({ status }), jobs: [started] };
+
+  test.each([
+    ['deleted', undefined],
+    ['emptied', lease(undefined)],
+  ])('and %s is taken for that Job again, at whatever cap', (_name, left) => {
+    const running = { overall: 20, namespace: 5 };
+    const again = look({ ...runs, lock: { lease: left, holderIsAlive: false }, running }, soon);
+    expect(told(again)).toEqual([`take dbbackup-orders-db for ${jobName}`]);
+    expect(again.effects[0]).toMatchObject({ again: true, lease: left });
+  });
+
+  test('is not taken from who has it now, nor for a Job that was canceled', () => {
+    expect(told(look({ ...runs, lock: foreign({ renewTime: window, leaseDurationSeconds: 1 }) }, soon))).toEqual([]);
+    const canceled = { ...started, spec: { suspend: true } };
+    const free = { lease: undefined, holderIsAlive: false };
+    expect(told(look({ ...runs, jobs: [canceled], lock: free }, soon))).not.toContain(
+      `take dbbackup-orders-db for ${jobName}`,
+    );
+  });
+
+  test('is not taken by another Job before that has ended, which is told after a minute', () => {
+    const atWork = [{ name: other.metadata.name, uid: 'job-2' }];
+    expect(told(look({ jobs: [waiting], atWork }, soon))).toEqual([]);
+    expect(told(look({ jobs: [waiting], atWork, lock: heldBy(waiting) }, soon))).toEqual([]);
+    expect(look({ jobs: [waiting], atWork, lock: heldBy(waiting) }, soon).claims).toBe(false);
+    expect(conditionOf(look({ jobs: [waiting], atWork }, later), 'Locked')?.message).toBe(
+      'Waiting for the lock, Lease dbbackup-orders-db, held by Job stock-20250327010000.',
+    );
   });
 });
 
@@ -188,7 +226,29 @@ describe('the line', () => {
   ])('stops at the cap %s and looks again', (_name, running) => {
     const decision = look({ jobs: [waiting], running }, soon);
     expect(told(decision)).toEqual([]);
-    expect(decision).toMatchObject({ full: true, wakeAt: Date.parse(soon) + 60_000 });
+    expect(decision).toMatchObject({ full: true, wakeAt: Date.parse(window) + 60_000 });
+    expect(look({ jobs: [waiting], running }, later).wakeAt).toBe(Date.parse(later) + 60_000);
+  });
+
+  test.each([
+    ['for its turn', { line: ['job-2', 'job-1'] }, 'WaitingForTurn', 'another Job waits longer'],
+    [
+      'for room',
+      { running: { overall: 20, namespace: 0 } },
+      'WaitingForRoom',
+      'at most 20 Jobs (--max-running) at once',
+    ],
+    [
+      'for room in its namespace',
+      { running: { overall: 20, namespace: 5 } },
+      'WaitingForRoom',
+      'at most 5 Jobs in this namespace (--max-running-per-namespace)',
+    ],
+  ])('is a condition after a minute for who waits %s', (_name, change, reason, message) => {
+    expect(conditionOf(look({ jobs: [waiting], ...change }, '2025-03-27T01:00:59Z'), 'Locked')).toBeUndefined();
+    const decision = look({ jobs: [waiting], ...change }, '2025-03-27T01:01:00Z');
+    expect(conditionOf(decision, 'Locked')).toMatchObject({ reason, message: expect.stringContaining(message) });
+    expect(told(decision)).toEqual(['event LockWaiting']);
   });
 
   test('moves one below both caps', () => {

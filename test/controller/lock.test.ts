@@ -64,7 +64,7 @@ describe('taking', () => {
         name: 'dbbackup-orders-db',
         namespace: 'shop',
         labels: { 'app.kubernetes.io/managed-by': 'dbbackup', 'dbbackup.io/cluster': 'orders-db' },
-        annotations: { 'dbbackup.io/job': jobName },
+        annotations: { 'dbbackup.io/job': jobName, 'dbbackup.io/job-uid': 'job-1' },
       },
       spec: {
         holderIdentity: 'job-1',

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Metrics, metricsOf, type Sources } from '../../controller/metrics.ts';
 import type { Backup } from '../../controller/objects.ts';
+import { newFor } from '../../controller/tally.ts';
 import { backup, created, window } from './builders.ts';
 
 const labels = 'namespace="shop",name="orders",engine="postgres",storage="s3"';
@@ -11,11 +12,18 @@ const unix = (time: string) => Date.parse(time) / 1000;
 
 let backups: Map<string, Backup>;
 let metrics: Metrics;
+/** Steady time in ms. */
+let steady = 0;
 
 beforeEach(() => {
   backups = new Map();
-  metrics = metricsOf({ backups });
+  metrics = metricsOf({ backups }, { steady: () => steady });
 });
+
+/** Until new counts are told as they are. */
+function wait(): void {
+  steady += newFor;
+}
 
 function holds(object: Backup): void {
   backups.set(`${object.metadata.namespace}/${object.metadata.name}`, object);
@@ -60,7 +68,7 @@ describe('a backup', () => {
         `dbbackup_next_schedule_timestamp_seconds{${labels}} ${unix('2025-03-28T01:00:00Z')}`,
         `dbbackup_last_size_bytes{${labels}} 1234`,
         `dbbackup_consecutive_failures{${labels}} 2`,
-        `dbbackup_missed_windows_total{${labels}} 7`,
+        `dbbackup_missed_windows{${labels}} 7`,
         `dbbackup_suspended{${labels}} 0`,
         `dbbackup_schedule_interval_seconds{${labels}} 86400`,
         `dbbackup_schedule_baseline_timestamp_seconds{${labels}} ${unix('2025-03-26T13:00:00Z')}`,
@@ -128,6 +136,7 @@ describe('runs', () => {
     metrics.runFinished(object, { result: 'Failed', reason: 'StorageFull', durationSeconds: 400 });
     metrics.runFinished(object, { result: 'Failed', reason: 'StorageFull', durationSeconds: 20_000 });
     metrics.runFinished(object, { result: 'Canceled', reason: 'Canceled' });
+    wait();
     expect(await lines('dbbackup_runs_total')).toEqual([
       `dbbackup_runs_total{${labels},result="Succeeded",reason=""} 1`,
       `dbbackup_runs_total{${labels},result="Failed",reason="StorageFull"} 2`,
@@ -148,6 +157,7 @@ describe('runs', () => {
     holds(object);
     for (const durationSeconds of [0, 10, 28_801])
       metrics.runFinished(object, { result: 'Succeeded', durationSeconds });
+    wait();
     const found = (await lines('dbbackup_duration_seconds_bucket')).map((line) => line.split(' ').at(-1));
     expect(found).toEqual(['2', '2', '2', '2', '2', '2', '2', '2', '3']);
   });
@@ -158,6 +168,7 @@ describe('runs', () => {
     metrics.runFinished(object, { result: 'Failed', reason: 'Unknown' });
     metrics.runFinished(object, { result: 'Failed', reason: 'Unknown', durationSeconds: Number.NaN });
     metrics.runFinished(object, { result: 'Failed', reason: 'Unknown', durationSeconds: -5 });
+    wait();
     expect(await lines('dbbackup_runs_total')).toEqual([
       `dbbackup_runs_total{${labels},result="Failed",reason="Unknown"} 3`,
     ]);
@@ -169,9 +180,42 @@ describe('runs', () => {
     holds(object);
     for (const reason of ['pg_dump: error: password=1', 'constructor', undefined])
       metrics.runFinished(object, { result: 'Failed', ...(reason === undefined ? {} : { reason }) });
+    wait();
     expect(await lines('dbbackup_runs_total')).toEqual([
       `dbbackup_runs_total{${labels},result="Failed",reason="Unknown"} 3`,
     ]);
+  });
+
+  it('of a kind that is new are none for a while, so that a scrape sees the count rise', async () => {
+    const object = backup();
+    holds(object);
+    const runs = (result: string, reason: string, count: number) =>
+      `dbbackup_runs_total{${labels},result="${result}",reason="${reason}"} ${count}`;
+    metrics.runFinished(object, { result: 'Succeeded', durationSeconds: 42, deleted: 2 });
+    steady += newFor - 1;
+    expect(await lines('dbbackup_runs_total')).toEqual([runs('Succeeded', '', 0)]);
+    expect(await valueIn('dbbackup_retention_deleted_total')).toBe('0');
+    const durations = (await lines('dbbackup_duration_seconds')).map((line) => line.split(' ').at(-1));
+    expect(durations).toEqual(Array.from({ length: 11 }, () => '0'));
+    steady += 1;
+    metrics.runFinished(object, { result: 'Succeeded', durationSeconds: 42, deleted: 1 });
+    metrics.runFinished(object, { result: 'Failed', reason: 'StorageFull' });
+    expect(await lines('dbbackup_runs_total')).toEqual([runs('Succeeded', '', 2), runs('Failed', 'StorageFull', 0)]);
+    expect(await valueIn('dbbackup_retention_deleted_total')).toBe('3');
+    expect(await valueIn('dbbackup_duration_seconds_count')).toBe('2');
+  });
+
+  it('tell what retention deleted, whether they succeeded or not', async () => {
+    const object = backup();
+    holds(object);
+    metrics.runFinished(object, { result: 'Succeeded', durationSeconds: 1 });
+    expect(await valueIn('dbbackup_retention_deleted_total')).toBeUndefined();
+    metrics.runFinished(object, { result: 'Succeeded', durationSeconds: 1, deleted: 0 });
+    wait();
+    expect(await valueIn('dbbackup_retention_deleted_total')).toBe('0');
+    metrics.runFinished(object, { result: 'Succeeded', durationSeconds: 1, deleted: 3 });
+    metrics.runFinished(object, { result: 'Failed', reason: 'DumpFailed', deleted: 1 });
+    expect(await valueIn('dbbackup_retention_deleted_total')).toBe('4');
   });
 
   it('of an object that is forgotten begin anew', async () => {
@@ -181,6 +225,7 @@ describe('runs', () => {
     metrics.forget('shop', 'orders');
     expect(await lines('dbbackup_runs_total')).toEqual([]);
     metrics.runFinished(object, { result: 'Succeeded', durationSeconds: 1 });
+    wait();
     expect(await lines('dbbackup_runs_total')).toEqual([
       `dbbackup_runs_total{${labels},result="Succeeded",reason=""} 1`,
     ]);
@@ -193,6 +238,7 @@ describe('runs', () => {
     metrics.runFinished(before, { result: 'Succeeded', durationSeconds: 1 });
     metrics.runFinished(after, { result: 'Succeeded', durationSeconds: 1 });
     holds(after);
+    wait();
     expect(await lines('dbbackup_runs_total')).toEqual([
       'dbbackup_runs_total{namespace="shop",name="orders",engine="postgres",storage="pvc",result="Succeeded",reason=""} 1',
     ]);
@@ -238,6 +284,10 @@ describe('the controller', () => {
 
   it('tells whether it leads, how its looks end and what events it dropped', async () => {
     expect(await lines('dbbackup_leader')).toEqual(['dbbackup_leader 0']);
+    expect(await lines('dbbackup_reconcile_total')).toEqual([
+      'dbbackup_reconcile_total{result="ok"} 0',
+      'dbbackup_reconcile_total{result="error"} 0',
+    ]);
     metrics.leader.set(1);
     metrics.reconciles.inc({ result: 'error' });
     metrics.eventDropped();

@@ -78,7 +78,7 @@ describe('a backup', () => {
 
 describe('the claimed Job', () => {
   test('that the cache shows is asked for nowhere', async () => {
-    kube.put('backups', claimed(running)).put('jobs', running);
+    kube.put('backups', claimed(running)).put('jobs', running).put('leases', lease(running));
     expect(await seen(() => {}, soon)).toMatchObject({ jobs: [running], claimedIsGone: false });
     expect(kube.calls).toEqual([]);
   });
@@ -115,7 +115,7 @@ describe('pods', () => {
   const one = podOf('job-1', { phase: 'Running' });
 
   test('of the claimed Job come from the cache while it goes on', async () => {
-    kube.put('backups', claimed(running)).put('jobs', running);
+    kube.put('backups', claimed(running)).put('jobs', running).put('leases', lease(running));
     kube.put('pods', one, podOf('job-2', { phase: 'Running' }, 'other'));
     expect((await seen())?.pods).toEqual([one]);
     expect(kube.calls).toEqual([]);
@@ -125,6 +125,26 @@ describe('pods', () => {
     kube.put('backups', claimed(running)).put('jobs', job({ started: startedAt, ended: 'Complete' }));
     const ended = podOf('job-1', { phase: 'Succeeded' });
     expect((await seen(() => kube.put('pods', ended)))?.pods).toEqual([ended]);
+  });
+
+  test('that have gone once it has ended are as they were last seen', async () => {
+    const last = podOf('job-1', { phase: 'Succeeded' });
+    kube
+      .put('backups', claimed(running))
+      .put('jobs', job({ started: startedAt, ended: 'Complete' }))
+      .put('pods', last);
+    expect((await seen(() => kube.pods.clear()))?.pods).toEqual([last]);
+  });
+
+  test('of a Job that is gone are read live, and as they were last seen', async () => {
+    const last = podOf('job-1', { phase: 'Failed' });
+    kube.put('backups', claimed(running)).put('pods', last);
+    const other = podOf('job-1', { phase: 'Running' }, 'other');
+    const found = await seen(() => {
+      kube.pods.clear();
+      kube.put('pods', other);
+    });
+    expect(found).toMatchObject({ claimedIsGone: true, pods: [other, last] });
   });
 
   test('of a run whose outcome is stored are read no more', async () => {
@@ -140,7 +160,7 @@ describe('events are looked for', () => {
   const idle = podOf('job-1', { phase: 'Pending' });
   const warning = { type: 'Warning', reason: 'FailedCreate', message: 'exceeded quota' };
   beforeEach(() => {
-    kube.put('backups', claimed(running)).put('jobs', running);
+    kube.put('backups', claimed(running)).put('jobs', running).put('leases', lease(running));
     kube.events.set('job-1', [warning]);
     kube.events.set('pod-orders-pod', [{ ...warning, reason: 'FailedMount' }]);
   });
@@ -204,6 +224,21 @@ describe('the lock', () => {
     expect(await lockOf(() => kube.put('leases', foreign))).toEqual({ lease: foreign, holderIsAlive: true });
   });
 
+  test('that is not in the cache is read live when the claimed Job works under it, since somebody may have deleted it', async () => {
+    kube.put('backups', claimed(running)).put('jobs', running);
+    expect(await lockOf(() => kube.put('leases', lease(running)))).toEqual({
+      lease: lease(running),
+      holderIsAlive: true,
+    });
+  });
+
+  test('that somebody else has taken by its fields alone is theirs, whatever we wrote beside them', async () => {
+    const taken = lease(running, { holderIdentity: 'upgrade of orders-db' });
+    kube.put('leases', taken).put('jobs', running);
+    expect(await lockOf()).toEqual({ lease: taken, holderIsAlive: true });
+    expect(kube.calls).toEqual([]);
+  });
+
   test('is not asked for when nothing waits', async () => {
     kube.put('jobs', other);
     expect(await lockOf(() => kube.put('leases', lease(other)))).toEqual({ lease: undefined, holderIsAlive: false });
@@ -247,12 +282,14 @@ describe('the lock', () => {
   });
 });
 
-test('the line has restores first, then the oldest, without those that go or whose backup is gone or going', async () => {
+test("the line has restores first, then the oldest, without those that go, are nobody's, or whose backup is gone or going", async () => {
   const make = (name: string, change: Parameters<typeof job>[0] = {}, labels = {}): Job => {
     const one = job({ name, uid: `job-${name}`, created: later, ...change });
     return { ...one, metadata: { ...one.metadata, labels: { ...one.metadata.labels, ...labels } } };
   };
   const restore = make('restore', {}, { 'dbbackup.io/trigger-kind': 'Restore' });
+  const nobodys = make('nobodys', {}, { 'dbbackup.io/trigger-kind': 'Restore' });
+  delete nobodys.metadata.ownerReferences;
   const orphan = make('orphan', {}, { 'dbbackup.io/name': 'nobody' });
   const ofEarlier = make('earlier');
   ofEarlier.metadata.ownerReferences = [ownedBy('backup-0')];
@@ -261,6 +298,6 @@ test('the line has restores first, then the oldest, without those that go or who
   ofGoing.metadata.ownerReferences = [ownedBy('backup-2', 'stock')];
   kube.put('backups', going).put('jobs', ofGoing);
   kube.put('jobs', make('b'), make('a'), make('old', { created: window }), make('going', { deleting: true }));
-  kube.put('jobs', restore, orphan, ofEarlier, make('started', { started: startedAt }));
+  kube.put('jobs', restore, nobodys, orphan, ofEarlier, make('started', { started: startedAt }));
   expect((await seen())?.line).toEqual(['job-restore', 'job-old', 'job-a', 'job-b']);
 });

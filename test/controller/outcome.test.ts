@@ -224,8 +224,10 @@ describe('a failed Job has the surest reason', () => {
     expect(outcomeOf(late, [podOf([ended('executor', 15, bad)])])?.reason).toBe('DumpFailed');
   });
 
-  test('of a run that was told to stop is a cancellation', () => {
-    expect(outcomeOf(failedJob, [podOf([ended('executor', 30, canceled)])])?.outcome).toBe('Canceled');
+  test('of a pod that somebody deleted is no cancellation: who cancels a run suspends its Job', () => {
+    const found = outcomeOf(failedJob, [podOf([ended('executor', 30, canceled)])]);
+    expect(found).toMatchObject({ outcome: 'Failed', reason: 'Evicted' });
+    expect(found?.message).toContain('somebody deleted it');
   });
 
   test('of an executor that told why, though no other pod came after it', () => {

@@ -128,6 +128,74 @@ describe('an object that is gone', () => {
   });
 });
 
+describe('a lock that no backup looks after any more', () => {
+  const lookAt = async (): Promise<number | undefined> => {
+    const { caches, seats } = wired(kube, { now: () => now });
+    kube.calls.splice(0);
+    const rest = { settings, staleness: new Staleness(), launchesWait: () => false, now: () => new Date(now) };
+    const unused = { finished: () => {}, tell: () => {}, forget: () => {} };
+    return await reconcile({ kube, caches, seats, ...rest, ...unused }, 'leases/shop/dbbackup-orders-db');
+  };
+  const holder = job({ started: '2025-03-27T01:00:00Z' });
+  const held = {
+    ...lease(holder),
+    metadata: { ...lease(holder).metadata, labels: { 'dbbackup.io/cluster': 'orders-db' } },
+  };
+  beforeEach(() => {
+    kube.backups.clear();
+    kube.put('leases', held);
+  });
+
+  test('is given back once its Job is gone and no pod of it works, not sooner', async () => {
+    kube.put('jobs', holder);
+    expect(await lookAt()).toBe(now + 60_000);
+    kube.jobs.clear();
+    const [pod] = pods('job-1');
+    kube.put('pods', { ...(pod ?? committedPod()), status: { phase: 'Running' } });
+    expect(await lookAt()).toBe(now + 60_000);
+    expect(writes()).toEqual([]);
+    kube.pods.clear();
+    expect(await lookAt()).toBeUndefined();
+    expect(writes()).toEqual(['put lease dbbackup-orders-db']);
+    expect(kube.leases.get('shop/dbbackup-orders-db')?.spec?.holderIdentity).toBe('');
+    expect(await lookAt()).toBeUndefined();
+    expect(writes()).toEqual([]);
+  });
+
+  test('is left alone where a backup is there to look after it, and where somebody else holds it', async () => {
+    kube.put('backups', backup());
+    expect(await lookAt()).toBeUndefined();
+    kube.backups.clear();
+    kube.put('leases', { ...held, spec: { ...held.spec, holderIdentity: 'upgrade' } });
+    expect(await lookAt()).toBeUndefined();
+    expect(writes()).toEqual([]);
+  });
+});
+
+describe('a launch that is refused', () => {
+  const refuseCalls = (start: string) => {
+    kube.refuse = (call) => {
+      if (call.startsWith(start)) throw new ApiError(call, 403, 'exceeded quota');
+    };
+  };
+
+  test.each([
+    ['at the lock', 'create lease'],
+    ['at the start', 'patch job'],
+  ])('%s is shown, tried again, and goes on when it is let', async (_name, call) => {
+    refuseCalls(call);
+    for (let at = 0; at < 5; at++) await look();
+    expect(condition('BackupHealthy')).toMatchObject({ status: 'False', reason: 'JobRefused' });
+    expect(condition('BackupHealthy')?.message).toContain('exceeded quota');
+    expect(told.filter((one) => one === 'JobRefused')).toHaveLength(1);
+    expect(await look()).toBeLessThanOrEqual(now + 30_000);
+    kube.refuse = () => {};
+    for (let at = 0; at < 4; at++) await look();
+    expect(kube.jobs.get(`shop/${jobName}`)?.spec.suspend).toBe(false);
+    expect(condition('BackupHealthy')?.reason).toBe('NeverSucceeded');
+  });
+});
+
 describe('what stands in the way of a Job', () => {
   test('is shown in this very look, told once, and tried again', async () => {
     const foreign = { ...job(), metadata: { ...job().metadata, ownerReferences: [] } };
@@ -308,7 +376,8 @@ describe('room under the caps', () => {
     const { seats, caches } = wired(kube, { caps: { maxRunning: 1, maxRunningPerNamespace: 1 }, now: () => now });
     seats.reserve(job({ uid: 'job-2' }));
     const full = { ...settings, maxRunning: 1 };
-    expect(await look({ seats, caches, settings: full })).toBe(now + 60_000);
+    // A minute after it was made what it waits for is told.
+    expect(await look({ seats, caches, settings: full })).toBe(Date.parse('2025-03-27T01:01:00Z'));
     expect([writes(), seats.nextInLine()]).toEqual([['put status orders'], [key]]);
     seats.free('job-2');
     seats.waits(key, true);

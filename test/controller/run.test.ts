@@ -2,7 +2,20 @@
 import { describe, expect, test } from 'vitest';
 import type { Pod } from '../../controller/objects.ts';
 import { encodeResult, type Inventory, type Success } from '../../crds/rules/contract.ts';
-import { backup, claimOf, conditionOf, container, job, jobName, lease, look, pod, told, window } from './builders.ts';
+import {
+  backup,
+  claimOf,
+  committedPod,
+  conditionOf,
+  container,
+  job,
+  jobName,
+  lease,
+  look,
+  pod,
+  told,
+  window,
+} from './builders.ts';
 
 const started = '2025-03-27T01:00:10Z';
 const now = '2025-03-27T01:05:00Z';
@@ -82,6 +95,14 @@ describe('a start that does not come about', () => {
     expect(conditionOf(waited, 'BackupHealthy')).toMatchObject({ status: 'False', reason });
     expect(waited.wakeAt).toBe(Date.parse(limit));
     expect(told(look({ backup: claimed, jobs: [running], pods }, limit))).toContain(`fail ${jobName}: ${reason}`);
+  });
+
+  test('for a pod whose own deadline is shorter is ended before the kubelet stops it, which would hide why', () => {
+    const backupOf = backup({ spec: { job: { activeDeadlineSeconds: 300 } }, status: claimed.status ?? {} });
+    const at = (now: string, pods = [pulling]) => told(look({ backup: backupOf, jobs: [running], pods }, now));
+    expect(at('2025-03-27T01:04:39Z')).toEqual(['event ImagePullFailed']);
+    expect(at('2025-03-27T01:04:40Z')).toContain(`fail ${jobName}: ImagePullFailed`);
+    expect(at(before, [])).toEqual(['event Unschedulable']);
   });
 
   test('is told no sooner than its grace, and ended in its time though that is longer', () => {
@@ -366,6 +387,22 @@ describe('a run that failed', () => {
     const again = look({ backup: backup({ status: gone.status }), claimedIsGone: true }, now);
     expect(told(again)).toEqual([]);
     expect(again.status.consecutiveFailures).toBe(1);
+  });
+
+  test('because its Job was deleted is known only once no pod of it works: what that commits is a success', () => {
+    const works = look({ backup: claimed, claimedIsGone: true, pods: [pod({ phase: 'Running' })] }, now);
+    expect(works.status.run?.outcome).toBeUndefined();
+    expect(works.wakeAt).toBe(Date.parse(now) + 30_000);
+    const committed = look({ backup: claimed, claimedIsGone: true, pods: [committedPod()] }, now);
+    expect(committed.status.run).toMatchObject({ outcome: 'Succeeded' });
+    const failed = look({ backup: claimed, claimedIsGone: true, pods: [pod({ phase: 'Failed' })] }, now);
+    expect(failed.status.run).toMatchObject({ outcome: 'Failed', reason: 'Unknown' });
+  });
+
+  test('ended when its Job says so, however much later it is seen', () => {
+    const conditions = [{ type: 'Failed', status: 'True', lastTransitionTime: '2025-03-27T01:20:00Z' }];
+    const ended = { ...job({ started, ended: 'Failed' }), status: { conditions } };
+    expect(look({ backup: claimed, jobs: [ended] }, now).status.run?.finishedAt).toBe('2025-03-27T01:20:00Z');
   });
 });
 

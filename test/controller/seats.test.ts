@@ -125,8 +125,8 @@ describe('the lock that a controller before this one took for a Job', () => {
 
   test('takes a seat until the Job starts', () => {
     see(named('a'));
-    seats.leaseTold(holding(named('a')), 'a');
-    seats.leaseTold(holding(named('a')), 'a');
+    seats.leaseTold(holding(named('a')));
+    seats.leaseTold(holding(named('a')));
     expect(seats.taken('shop')).toEqual({ overall: 1, namespace: 1 });
     see(named('a', 'shop', { started: '2025-03-27T01:00:10Z' }));
     expect(seats.taken('shop')).toEqual({ overall: 1, namespace: 1 });
@@ -138,14 +138,14 @@ describe('the lock that a controller before this one took for a Job', () => {
     ['is another by now', { ...named('a'), metadata: { ...named('a').metadata, uid: 'job-z' } }, 0],
   ])('takes none when the Job %s', (_name, one, overall) => {
     see(one);
-    seats.leaseTold(holding(named('a')), 'a');
+    seats.leaseTold(holding(named('a')));
     expect(seats.taken('shop').overall).toBe(overall);
   });
 
   test('takes none when it is foreign, or free', () => {
     see(named('a'));
-    seats.leaseTold(lease(undefined, { holderIdentity: 'upgrade' }), undefined);
-    seats.leaseTold(lease(undefined), undefined);
+    seats.leaseTold(lease(undefined, { holderIdentity: 'upgrade' }));
+    seats.leaseTold(lease(undefined));
     expect(seats.taken('shop').overall).toBe(0);
   });
 });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { derived, specDigest } from '../../controller/spec.ts';
 import { specHash } from '../../crds/rules/names.ts';
+import { validate } from '../../crds/rules/validate.ts';
 import { backup } from './builders.ts';
 
 const one = backup();
@@ -30,10 +31,11 @@ describe('what is derived', () => {
     expect(derived(here).schedule?.resolved).toBe(before);
   });
 
-  test('sees an annotation that the rules refuse, and its end', () => {
-    const wrong = { ...one, metadata: { ...one.metadata, annotations: { 'dbbackup.io/oops': 'x' } } };
-    expect(derived(wrong).findings.map(({ field }) => field)).toEqual(['metadata.annotations']);
-    expect(derived(one).findings).toEqual([]);
+  test('is judged without its labels and annotations, of which the webhook is not asked when they alone change', () => {
+    const odd = { 'dbbackup.io/oops': 'x', 'dbbackup.io/trigger': 'vor dem Übergang' };
+    const labelled = { ...one, metadata: { ...one.metadata, annotations: odd, labels: odd } };
+    expect(validate(labelled).filter(({ severity }) => severity === 'error')).toHaveLength(4);
+    expect(derived(labelled).findings).toEqual([]);
   });
 
   test('has errors and no warnings', () => {

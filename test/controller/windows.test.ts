@@ -138,7 +138,8 @@ describe('a window', () => {
   test('that is due while the Job of another waits makes none and counts as missed', () => {
     const line = ['another'];
     const decision = look({ jobs: [job()], line }, '2025-03-28T01:00:00Z');
-    expect(told(decision)).toEqual(['event WindowMissed']);
+    expect(told(decision)).toEqual(['event WindowMissed', 'event LockWaiting']);
+    expect(decision.effects[0]).toMatchObject({ note: expect.stringContaining('still waits to start') });
     expect(decision.status).toMatchObject({ missedWindows: 1, missedUntil: '2025-03-28T01:00:00Z' });
   });
 

@@ -94,6 +94,17 @@ describe('a change of', () => {
     ]);
   });
 
+  test('a lock of a cluster without backups concerns that lock, as the end of the last backup does', () => {
+    const left = ours({ ...lease(job()), metadata: { ...lease(job()).metadata, name: 'dbbackup-orders-db' } });
+    kube.backups.clear();
+    kube.put('leases', left);
+    expect(concerned(({ wiring }) => wiring.leaseTold(left))).toEqual(['leases/shop/dbbackup-orders-db']);
+    expect(concerned(({ wiring }) => wiring.backupTold(backup()))).toContain('leases/shop/dbbackup-orders-db');
+    expect(concerned(({ wiring }) => wiring.everything())).toEqual(['leases/shop/dbbackup-orders-db']);
+    kube.put('backups', backup());
+    expect(concerned(({ wiring }) => wiring.everything())).toEqual(['shop/orders']);
+  });
+
   test('a lock or pod of somebody else concerns nobody', () => {
     expect(concerned(({ wiring }) => wiring.leaseTold(lease(undefined)))).toEqual([]);
     expect(concerned(({ wiring }) => wiring.podTold(pod()))).toEqual([]);

@@ -170,7 +170,7 @@ it('what may not be read is said in the words of the server', async () => {
 
 it('a lock of ours names its Job', async () => {
   const getLease: Kube['getLease'] = async (_namespace, name) => ({
-    metadata: { name, annotations: { 'dbbackup.io/job': 'orders-t-12' } },
+    metadata: { name, annotations: { 'dbbackup.io/job': 'orders-t-12', 'dbbackup.io/job-uid': 'uid-29' } },
     spec: { holderIdentity: 'uid-29', acquireTime: '2025-03-28T01:59:05.000000Z' },
   });
   expect(await screen({}, { getLease })).toContain('dbbackup-orders-db: held by job orders-t-12 for 60 s\n');

@@ -11,6 +11,7 @@ import type { World } from './world.ts';
 export const moments = ['locked', 'claimed', 'started'] as const;
 export const deeds = [
   'take the lock by force',
+  'delete the lock',
   'delete',
   'recreate',
   'waver',
@@ -83,6 +84,7 @@ function perform(world: World, { backup: name, deed }: Ambush): void {
   if (backup === undefined) return;
   const claimed = world.jobsOf(backup).find(({ metadata }) => metadata.uid === backup.status?.run?.jobUID);
   if (deed === 'take the lock by force') takeByForce(world, backup);
+  else if (deed === 'delete the lock') deleteLock(world, backup);
   else if (deed === 'waver') waver(world, backup);
   else if (deed === 'change the schedule') changeSchedule(world, backup);
   else if (deed === 'create again' && claimed !== undefined) createAgain(world, claimed);
@@ -97,6 +99,12 @@ function perform(world: World, { backup: name, deed }: Ambush): void {
 
 const openTime = 20_000;
 
+/** Somebody takes the Lease for what holds a backup up, and deletes it. */
+function deleteLock({ api }: World, { metadata, status }: Backup): void {
+  const lease = api.get('leases', metadata.namespace, `dbbackup-${status?.effective?.cluster}`);
+  if (lease !== undefined) api.remove('leases', lease, 'user');
+}
+
 /** Somebody edits the Lease, whoever holds it, as long as no Job works under it; and gives it back when none does. */
 function takeByForce(world: World, { metadata, status }: Backup): void {
   const { api, agenda } = world;
@@ -105,12 +113,14 @@ function takeByForce(world: World, { metadata, status }: Backup): void {
   if (lease === undefined || held === '' || held.startsWith('upgrade-')) return;
   const started = [...api.all('jobs').values()].some((job) => job.metadata.uid === held && job.spec.suspend === false);
   if (started) return;
-  const { [annotations.job]: _, ...rest } = lease.metadata.annotations ?? {};
+  // Who knows the fields alone leaves what we wrote beside them.
+  const { [annotations.job]: _, [annotations.jobUid]: __, ...rest } = lease.metadata.annotations ?? {};
+  const kept = agenda.now % 2 === 0 ? lease.metadata.annotations : rest;
   const time = new Date(agenda.now).toISOString().replace('Z', '000Z');
   const spec = { holderIdentity: `upgrade-${agenda.now}`, acquireTime: time, renewTime: time };
   api.change('leases', lease, 'foreigner', (old) => ({
     ...old,
-    metadata: { ...old.metadata, annotations: rest },
+    metadata: { ...old.metadata, ...(kept === undefined ? {} : { annotations: kept }) },
     spec,
   }));
   agenda.in(openTime, () => giveBack(world, lease));

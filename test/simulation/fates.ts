@@ -76,10 +76,8 @@ export const disrupted = (reason: string): Status => ({
 /** The kubelet tells the executor to stop; what that says of it is not why. */
 export const timedOut: Status = { ...failed('Canceled'), reason: 'DeadlineExceeded' };
 export const refusedByNode: Status = { phase: 'Failed', reason: 'OutOfcpu', message: 'simulated' };
-export const stopped: Status = {
-  phase: 'Failed',
-  containerStatuses: [ended(containers.dump, 143), ended(containers.executor, 143)],
-};
+/** Somebody deleted the pod, and nothing on it says so. */
+export const stopped: Status = failed('Canceled');
 
 /** How a pod that comes never to run looks. */
 export function stuck(fate: Fate): Status {

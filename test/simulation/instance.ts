@@ -87,9 +87,12 @@ export class Instance {
     const life = ++this.life;
     const deliver = (happen: () => void): void => this.deliver(life, happen);
     const add = (key: string): void => this.line?.add(key);
+    // The queue starts when all four kinds have been listed.
     const open = new Set<Kind>(kinds);
     const listed = (kind: Kind): void => {
-      if (open.delete(kind) && open.size === 0) this.begin(watches);
+      if (!open.delete(kind) || open.size > 0) return;
+      this.line?.start(workers);
+      wiring.everything();
     };
     const { agenda, api } = this.around;
     const parts = { agenda, api, random: this.random };
@@ -151,12 +154,6 @@ export class Instance {
       tell: () => undefined,
       forget: () => undefined,
     };
-  }
-
-  /** The queue starts when all four kinds have been listed. */
-  private begin({ backups }: Watches): void {
-    this.line?.start(workers);
-    for (const backup of backups.items.values()) this.line?.add(keyOf(backup));
   }
 
   crash(down: number): void {

@@ -24,6 +24,10 @@ import {
 const second = 1000;
 const minute = 60 * second;
 
+/** How long a pod may be on its node, in ms. */
+const deadlineOf = ({ spec = {} }: Pod): number =>
+  ((spec as { activeDeadlineSeconds?: number }).activeDeadlineSeconds ?? 600) * second;
+
 /** Snapshots that are there, by the uid of the Job that committed them: the truth. */
 export type Bucket = Map<string, { id: string; at: number }>;
 
@@ -70,8 +74,19 @@ export class Kubelet {
       const now = this.find(pod);
       if (now === undefined || now.metadata.deletionTimestamp !== undefined) return;
       if (fate === 'refused by node') this.set(pod, refusedByNode);
-      else if (fate === 'image missing' || fate === 'unschedulable') this.set(pod, stuck(fate));
+      else if (fate === 'image missing' || fate === 'unschedulable') this.stay(pod, fate);
       else this.work(pod, fate);
+    });
+  }
+
+  /** A pod that has a node is stopped at its deadline though it never came to work. */
+  private stay(pod: Pod, fate: Fate): void {
+    this.set(pod, stuck(fate));
+    if (fate === 'unschedulable') return;
+    this.agenda.in(deadlineOf(pod), () => {
+      const now = this.find(pod);
+      if (now !== undefined && !podEnded(now))
+        this.set(pod, { ...timedOut, initContainerStatuses: [], containerStatuses: [] });
     });
   }
 
@@ -81,8 +96,7 @@ export class Kubelet {
     const lasts = fate === 'slow success' || fate === 'evicted' || losesNode(fate);
     const longest = this.calm ? 10 * second : lasts ? 40 * minute : 90 * second;
     const takes = again ? 2 * second : 2 * second + this.random.below(longest);
-    const { activeDeadlineSeconds = 600 } = (pod.spec ?? {}) as { activeDeadlineSeconds?: number };
-    if (!losesNode(fate)) this.agenda.in(activeDeadlineSeconds * second, () => this.end(pod, timedOut));
+    if (!losesNode(fate)) this.agenda.in(deadlineOf(pod), () => this.end(pod, timedOut));
     if (fate === 'hangs') return;
     this.agenda.in(takes - 1 * second, () => {
       if (this.runs(pod) && (commits(fate) || again)) this.commit(jobUid(pod));

@@ -31,7 +31,8 @@ export function isBusy(api: Api, { metadata }: Lease): boolean {
 export function whyKept(api: Api, { metadata, spec = {} }: Lease, latest: number): string | undefined {
   const { holderIdentity: holder = '', renewTime, acquireTime, leaseDurationSeconds } = spec;
   if (holder === '') return undefined;
-  if (metadata.annotations?.[annotations.job] !== undefined)
+  // Others who take it may leave what was written beside the holder.
+  if (metadata.annotations?.[annotations.jobUid] === holder)
     return mayWork(api, holder) ? `Job ${holder}, which may still work` : undefined;
   if (leaseDurationSeconds === undefined) return `"${holder}", which gave no duration`;
   const until = Date.parse(renewTime ?? acquireTime ?? '') + leaseDurationSeconds * 1000;

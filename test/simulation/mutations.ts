@@ -63,8 +63,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'a Job that is gone has succeeded': {
     file: 'outcome.ts',
-    from: "export const goneOutcome: Outcome = failed('Unknown', 'its Job is gone and no result was seen');",
-    to: "export const goneOutcome: Outcome = { outcome: 'Succeeded' };",
+    from: "return pods.every(podEnded) ? failed('Unknown', 'its Job is gone and no result was seen') : undefined;",
+    to: "return pods.every(podEnded) ? { outcome: 'Succeeded' } : undefined;",
   },
   'a Job that failed has succeeded': {
     file: 'outcome.ts',
@@ -76,10 +76,20 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     from: "if (outcome.outcome === 'Failed') {",
     to: '{',
   },
-  'a run that its deadline stopped was canceled': {
+  'a run whose pod was stopped was canceled': {
     file: 'outcome.ts',
-    from: "(told.run.reason !== 'Canceled' || stopped === undefined)",
-    to: "told.run.reason !== 'Unknown'",
+    from: "return stopped ?? failed('Evicted', 'it was told to stop, and nothing on it says why: somebody deleted it');",
+    to: "return { outcome: 'Canceled' };",
+  },
+  'a Job that works under no lock is not seen': {
+    file: 'steps/launch.ts',
+    from: 'const other = observed.atWork.find(({ uid }) => uid !== job.metadata.uid);',
+    to: 'const other = observed.atWork.find(({ uid }) => uid === job.metadata.name);',
+  },
+  'who takes the lock by its fields alone is not seen': {
+    file: '../crds/rules/holder.ts',
+    from: "uid === '' || uid !== spec?.holderIdentity",
+    to: "uid === ''",
   },
   'a run that was drained has no time to get another pod': {
     file: 'steps/run.ts',

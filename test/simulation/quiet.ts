@@ -42,7 +42,7 @@ export function unsettled(world: World): string | undefined {
   for (const { metadata } of api.all('jobs').values())
     if (!isKept(world, metadata)) return `Job ${metadata.name} waits for the collector`;
   for (const pod of api.all('pods').values()) if (!podEnded(pod)) return `pod ${pod.metadata.name} is at work`;
-  const held = [...api.all('leases').values()].find((lease) => isOurs(lease) && isUsed(world, lease));
+  const held = [...api.all('leases').values()].find(isOurs);
   return held === undefined ? undefined : `${held.metadata.name} is held by ${held.spec?.holderIdentity}`;
 }
 
@@ -56,11 +56,6 @@ const isKept = (world: World, { ownerReferences = [] }: Job['metadata']): boolea
 function isOurs({ spec }: Lease): boolean {
   const holder = spec?.holderIdentity ?? '';
   return holder !== '' && !holder.startsWith('upgrade-');
-}
-
-/** What the Job of a deleted backup held is given back by whoever needs it next. */
-function isUsed(world: World, { spec }: Lease): boolean {
-  return isThere(world, world.invariants.ledger.started.get(spec?.holderIdentity ?? '')?.backupUid);
 }
 
 function unsettledBackup(world: World, backup: Backup): string | undefined {

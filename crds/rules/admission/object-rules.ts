@@ -5,7 +5,10 @@ import { error, type Finding, type Rule } from './finding.ts';
 const reserved = 'dbbackup.io/';
 const known: readonly string[] = [annotations.trigger, annotations.triggeredBy];
 /** A trigger's value is kept in status and on a Job. */
-export const longestToken = 253;
+const longestToken = 253;
+
+/** Whether a value of the trigger annotation may ask for a backup. */
+export const isToken = (value: string): boolean => value.length <= longestToken && /^[\x20-\x7e]*$/.test(value);
 
 /** As the API server has it, which is asked after the webhook; the lock's name may be made from it. */
 const isDnsName = (text: string): boolean =>
@@ -52,7 +55,7 @@ const token: Rule = ({ metadata }) => {
   const value: unknown = metadata.annotations?.[annotations.trigger];
   // Empty in YAML is null, and an empty text to the API server.
   if (value === undefined || value === null) return [];
-  if (typeof value === 'string' && value.length <= longestToken && /^[\x20-\x7e]*$/.test(value)) return [];
+  if (typeof value === 'string' && isToken(value)) return [];
   const field = `metadata.annotations[${annotations.trigger}]`;
   return [
     error(field, value, 'is not a plain text of at most 253 characters', 'use a short token, for example a date'),
