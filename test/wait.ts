@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T | undefined | false>,
-  { seconds = 60, everyMilliseconds = 150 }: { seconds?: number; everyMilliseconds?: number } = {},
+  { seconds = 180, everyMilliseconds = 150 }: { seconds?: number; everyMilliseconds?: number } = {},
 ): Promise<T> {
   const until = Date.now() + seconds * 1000;
   let last: unknown;

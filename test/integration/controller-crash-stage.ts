@@ -2,6 +2,7 @@
 import { type Backup, type Job, jobEnd, type Lease, type Pod, podEnded } from '../../controller/objects.ts';
 import type { Result } from '../../crds/rules/contract.ts';
 import { annotations, group, plural, snapshotId, version } from '../../crds/rules/names.ts';
+import { waitFor } from '../wait.ts';
 import type { History } from './controller-history.ts';
 import {
   backupObject,
@@ -94,6 +95,11 @@ export class Stage {
     const path = `/api/v1/namespaces/${this.namespace}/resourcequotas`;
     const body = { metadata: { name: 'none' }, spec: { hard: { pods: '0' } } };
     await this.world.transport.call({ method: 'POST', path, body });
+    // A pod that is made before that changes the whole story.
+    await waitFor('the quota is in force', async () => {
+      const one = { method: 'GET', path: `${path}/none` } as const;
+      return (await this.world.transport.call<{ status?: { hard?: object } }>(one)).status?.hard !== undefined;
+    });
   }
 
   /** Somebody else takes the lock, through the plain API. */

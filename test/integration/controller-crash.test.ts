@@ -162,7 +162,7 @@ describe('a controller that is killed', () => {
     log(
       `${points.length} crash points swept: ${reference.writes.map(({ method, path }) => `${method} ${path.split('/').at(-1)}`).join(', ')}`,
     );
-  }, 600_000);
+  }, 1_800_000);
 
   it('hands over to another that waits for the lease, and the window still has one Job', async () => {
     await createNamespace(direct, 'handover');

@@ -176,7 +176,7 @@ describe('a cache', () => {
   it('notices a watch whose line went dead in silence, and a dead line beside it', async () => {
     await createNamespace(direct, 'silent');
     const line = await startLine(cluster.kubeconfig);
-    const shelf = new Shelf('silent', new Transport(line.config), { silence: 2_000 });
+    const shelf = new Shelf('silent', new Transport(line.config), { silence: 15_000 });
     try {
       await shelf.put('before', 'x');
       await shelf.isTrue();

@@ -24,7 +24,7 @@ const lanes = 24;
  * Writes of the controller for one change and its run: the status, the waiting Job deleted and made again (both twice where an annotation
  * comes by itself), the lock, the claim, the start, phases, the outcome, the lock given back, an old Job deleted.
  */
-const mostWrites = 16;
+const mostWrites = 24;
 let most = 0;
 let direct: World;
 let eyes: Eyes;
@@ -61,9 +61,11 @@ function startController(): Program {
   return startProgram('controller/main.ts', [...args, ...room], { KUBECONFIG: join(folder, 'kubeconfig') });
 }
 
-/** What was refused because a cache was behind has changed nothing. */
+/** What was refused because a cache was behind, or found nothing any more, has changed nothing. */
 const writesIn = (namespace: string) =>
-  proxy.writes.filter(({ path, status = 0 }) => path.includes(`/namespaces/${namespace}/`) && status !== 409);
+  proxy.writes.filter(
+    ({ path, status = 0 }) => path.includes(`/namespaces/${namespace}/`) && ![404, 409].includes(status),
+  );
 const good = ['BackupHealthy=True LastRunSucceeded', 'Ready=True Accepted', 'Retained=True Pruned'];
 
 /** An object that has run once. */

@@ -257,8 +257,10 @@ export class Ledger {
   private readonly over = new AbortController();
   private readonly following: Promise<void>;
   private failure: unknown;
+  private readonly scene: Scene;
 
   constructor(scene: Scene) {
+    this.scene = scene;
     // Kept until somebody asks: a test that asks for no Jobs must not fail because its cluster went away.
     this.following = this.follow(scene).catch((error: unknown) => {
       this.failure = error;
@@ -286,6 +288,10 @@ export class Ledger {
 
   /** Names of the Jobs that were ever started, each as often as one was. */
   async started(): Promise<string[]> {
+    // A watch may be later than a list.
+    const shown = (await this.scene.jobs()).filter(isStarted).map(({ metadata }) => metadata.uid);
+    const isSeen = (uid: string): boolean => [this.jobs.get(uid)].some((job) => job !== undefined && isStarted(job));
+    await waitFor('the watch has caught up', async () => this.failure !== undefined || shown.every(isSeen));
     await this.stop();
     if (this.failure !== undefined) throw this.failure;
     return [...this.jobs.values()]

@@ -42,7 +42,7 @@ export class Eyes {
   }
 
   /** @param what ends the sentence "waited for ...: " in the error */
-  until<T>(what: string, look: () => T | undefined | false, seconds = 90): Promise<T> {
+  until<T>(what: string, look: () => T | undefined | false, seconds = 240): Promise<T> {
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);
