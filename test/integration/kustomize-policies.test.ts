@@ -120,6 +120,7 @@ describe('the controller', () => {
 
   test.each([
     ['a Job of nobody', job({ metadata: { ownerReferences: [] } }), 'that a DatabaseBackup owns'],
+    ['a Job in a namespace of Kubernetes', job({ metadata: { namespace: 'kube-system' } }), 'of Kubernetes itself'],
     ['a Job that runs at once', job({ spec: { suspend: false } }), 'suspended'],
     ['a pod with a token', pod({ automountServiceAccountToken: true }), 'no token'],
     [
