@@ -14,11 +14,13 @@ const pieceLength = 32_768;
 
 export class Fleet extends Registry {
   private readonly backups: ReadonlyMap<string, Backup>;
-  private readonly tally = new Tally();
+  private readonly tally: Tally;
 
-  constructor(backups: ReadonlyMap<string, Backup>) {
+  /** @param now steady time in ms */
+  constructor(backups: ReadonlyMap<string, Backup>, now: () => number) {
     super();
     this.backups = backups;
+    this.tally = new Tally(now);
   }
 
   /** Counts a run of a backup. Call it once for each, after its outcome stands in status. */
@@ -60,8 +62,8 @@ export class Fleet extends Registry {
   /** A line, or the lines of one object, at a time. */
   private *parts(): Generator<string> {
     const all = [...this.backups.values()].map((backup) => ({ backup, labels: labelsOf(backup) }));
-    for (const { name, help, type, value } of families) {
-      yield head(name, help, type);
+    for (const { name, help, value } of families) {
+      yield head(name, help, 'gauge');
       for (const { backup, labels } of all) {
         const now = value(backup);
         yield now === undefined || !Number.isFinite(now) ? '' : `${name}{${labels}} ${now}\n`;
@@ -75,6 +77,9 @@ export class Fleet extends Registry {
     const runs = 'dbbackup_runs_total';
     yield head(runs, 'Runs that ended, as this process saw them', 'counter');
     yield* this.tally.runs(runs);
+    const deleted = 'dbbackup_retention_deleted_total';
+    yield head(deleted, 'Snapshots that retention deleted, as this process saw it', 'counter');
+    yield* this.tally.deleted(deleted);
     const duration = 'dbbackup_duration_seconds';
     yield head(duration, 'From dump start to commit, of runs that succeeded', 'histogram');
     yield* this.tally.durations(duration);

@@ -12,6 +12,8 @@ export interface Sources {
   /** When each watch last heard anything of the API server, bookmarks included, in ms. */
   lastHeard?: () => Iterable<readonly [kind: string, at: number]>;
   now?: () => number;
+  /** Steady time in ms. */
+  steady?: () => number;
 }
 
 /** What the queue tells; the names are those of client-go, so that its dashboards show it. */
@@ -40,7 +42,7 @@ export interface Metrics {
 const queueLimits = [0.001, 0.01, 0.1, 1, 10, 60, 300, 1800];
 
 export function metricsOf(caches: { backups: ReadonlyMap<string, Backup> }, sources: Sources = {}): Metrics {
-  const fleet = new Fleet(caches.backups);
+  const fleet = new Fleet(caches.backups, sources.steady ?? (() => performance.now()));
   const registers = [fleet];
   collectDefaultMetrics({ register: fleet });
   const leader = new Gauge({ name: 'dbbackup_leader', help: '1 while this process leads', registers });
@@ -50,6 +52,8 @@ export function metricsOf(caches: { backups: ReadonlyMap<string, Backup> }, sour
     labelNames: ['result'] as const,
     registers,
   });
+  // A rate needs its zero.
+  for (const result of ['ok', 'error']) reconciles.inc({ result }, 0);
   const dropped = new Counter({
     name: 'dbbackup_events_dropped_total',
     help: 'Events and repeats of them that were not written: beyond the allowance, or refused',

@@ -3,10 +3,10 @@ import { longestInterval } from './intervals.ts';
 import type { Backup } from './objects.ts';
 import { keyOf } from './watch.ts';
 
+/** A gauge: what is read from an object may fall. */
 export interface Family {
   name: string;
   help: string;
-  type: 'gauge' | 'counter';
   /** Undefined where the object has no such series. */
   value: (backup: Backup) => number | undefined;
 }
@@ -19,62 +19,53 @@ export const families: readonly Family[] = [
   {
     name: 'dbbackup_last_success_timestamp_seconds',
     help: 'Dump start of the newest committed snapshot',
-    type: 'gauge',
     value: ({ status }) => seconds(status?.lastSuccessfulBackup),
   },
   {
     name: 'dbbackup_last_attempt_timestamp_seconds',
     help: 'When the newest run was claimed',
-    type: 'gauge',
     value: ({ status }) => seconds(status?.run?.claimedAt),
   },
   {
     name: 'dbbackup_next_schedule_timestamp_seconds',
     help: 'The next window',
-    type: 'gauge',
     value: ({ status }) => seconds(status?.nextScheduledBackup),
   },
   {
     name: 'dbbackup_last_size_bytes',
     help: 'Stored size of the newest snapshot',
-    type: 'gauge',
     value: ({ status }) => status?.lastSnapshot?.storedSize,
   },
   {
     name: 'dbbackup_consecutive_failures',
     help: 'Failed runs since the last success',
-    type: 'gauge',
     value: ({ status }) => status?.consecutiveFailures,
   },
   {
-    name: 'dbbackup_missed_windows_total',
-    help: 'Windows that did not run',
-    type: 'counter',
+    // A window that was counted is taken back where its Job was made all the same: a counter that falls is read as one that began anew.
+    name: 'dbbackup_missed_windows',
+    help: 'Windows that did not run, since the object was created',
     value: ({ status }) => status?.missedWindows,
   },
   {
     name: 'dbbackup_suspended',
     help: '1 while the schedule is suspended',
-    type: 'gauge',
     value: ({ spec }) => (spec.suspend === true ? 1 : 0),
   },
   {
     name: 'dbbackup_schedule_interval_seconds',
     help: 'The longest distance between two consecutive windows; absent without a schedule',
-    type: 'gauge',
     value: (backup) =>
       backup.spec.schedule === undefined ? undefined : longestInterval(backup.spec.schedule, keyOf(backup)),
   },
   {
     name: 'dbbackup_schedule_baseline_timestamp_seconds',
     help: 'Windows before it are not waited for: creation, the last change of the schedule or the end of a suspension',
-    type: 'gauge',
     value: ({ metadata, status }) => seconds(status?.scheduleBaseline ?? metadata.creationTimestamp),
   },
   {
     name: 'dbbackup_created_timestamp_seconds',
     help: 'When the object was created',
-    type: 'gauge',
     value: ({ metadata }) => seconds(metadata.creationTimestamp),
   },
 ];

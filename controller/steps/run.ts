@@ -159,6 +159,7 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
     result: outcome.outcome,
     ...(reason === undefined ? {} : { reason }),
     ...(success === undefined ? {} : { durationSeconds: success.durationSeconds }),
+    ...(inventory?.deleted === undefined ? {} : { deleted: inventory.deleted }),
   };
   announce(draft, outcome, claimed.jobName);
 }

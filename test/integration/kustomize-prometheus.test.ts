@@ -79,14 +79,15 @@ const then = (before: number | undefined, hours: number, after: number | undefin
   [hours, after],
 ];
 
-test('promtool accepts the rules, which are these three', async () => {
+test('promtool accepts the rules, which are these four', async () => {
   expect(await run([checker, 'check', 'rules', path.join(directory, 'rules.yaml')])).toContain(
-    'SUCCESS: 3 rules found',
+    'SUCCESS: 4 rules found',
   );
   expect(rules.map(({ alert, labels }) => [alert, labels.severity])).toEqual([
     ['DatabaseBackupNeverSucceeded', 'critical'],
     ['DatabaseBackupTooOld', 'critical'],
     ['DatabaseBackupFailing', 'warning'],
+    ['DatabaseBackupRetentionFailing', 'warning'],
   ]);
 });
 
@@ -145,8 +146,9 @@ describe('DatabaseBackupTooOld', () => {
   ])('%s', (_what, series, times) => holdsTo('DatabaseBackupTooOld', 15, series, times));
 });
 
+const condition = (type: string, status: string) => `condition{type="${type}",status="${status}"}`;
+
 describe('DatabaseBackupFailing', () => {
-  const condition = (type: string, status: string) => `condition{type="${type}",status="${status}"}`;
   const [yes, no] = [condition('BackupHealthy', 'True'), condition('BackupHealthy', 'False')];
   test.each<[string, Series, Times]>([
     ['fires after a failed run', { ...daily, consecutive_failures: then(0, 1, 1) }, { '1h4m': false, '1h5m': true }],
@@ -170,7 +172,49 @@ describe('DatabaseBackupFailing', () => {
       { ...daily, consecutive_failures: always(2), [no]: always(1) },
       { '5m': true },
     ],
+    [
+      'is silent when old snapshots are not deleted',
+      { ...daily, [condition('Retained', 'False')]: always(1) },
+      { '3h': false },
+    ],
   ])('%s', (_what, series, times) => holdsTo('DatabaseBackupFailing', 1, series, times));
+});
+
+// Seen every hour: it lasts three days, and a run changes it at most.
+describe('DatabaseBackupRetentionFailing', () => {
+  const [yes, no] = [condition('Retained', 'True'), condition('Retained', 'False')];
+  test.each<[string, Series, Times]>([
+    [
+      'fires when nothing could be deleted for three days',
+      { ...daily, [no]: always(1) },
+      { '71h': false, '72h': true },
+    ],
+    [
+      'ends with a run that may delete',
+      { ...daily, [no]: then(1, 80, undefined), [yes]: then(undefined, 80, 1) },
+      { '79h': true, '80h': false },
+    ],
+    [
+      'leaves a store its bad day',
+      {
+        ...daily,
+        [no]: [
+          [0, 1],
+          [48, undefined],
+          [72, 1],
+        ],
+        [yes]: [
+          [0, undefined],
+          [48, 1],
+          [72, undefined],
+        ],
+      },
+      { '72h': false, '143h': false, '144h': true },
+    ],
+    ['is silent when retention works', { ...daily, [yes]: always(1) }, { '80h': false }],
+    ['is silent before the first run', daily, { '80h': false }],
+    ['leaves failed runs to the other alert', { ...daily, consecutive_failures: always(3) }, { '80h': false }],
+  ])('%s', (_what, series, times) => holdsTo('DatabaseBackupRetentionFailing', 60, series, times));
 });
 
 test('alerts name the backup, its age and the commands that help', async () => {

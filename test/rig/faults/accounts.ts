@@ -66,7 +66,8 @@ export class Accounts {
       ...{ name: `${namespace}/${name}`, claimed: new Set<string>(), missed: 0, until: 0, run: undefined },
     };
     this.accounts.set(uid, account);
-    if (missedWindows < account.missed)
+    // One that was given up while the other controller made its Job is taken back.
+    if (missedWindows < account.missed - 1)
       this.breaches.push(`${revision}: ${account.name}: missedWindows goes from ${account.missed} to ${missedWindows}`);
     account.missed = missedWindows;
     account.until = Math.max(
