@@ -56,8 +56,8 @@ const table = {
   overdue: failed('Overdue', 'The window of 2'),
   'last run failed': failed('DumpFailed', 'The dump did not end well'),
   'Secret missing': failed(
-    'ConfigInvalid',
-    'The backup is set up wrongly: container "dump": CreateContainerConfigError secret "orders-db" not found',
+    'SecretInvalid',
+    'A Secret or one of its keys is missing or empty: read Secret "s3-credentials": key "AWS_ACCESS_KEY_ID" is missing or empty',
   ),
   'PVC missing': failed(
     'Unschedulable',
@@ -84,6 +84,10 @@ const table = {
   'gate failed, Allow': {
     ...failed('DumpFailed', 'The dump did not end well'),
     conditions: [fails('DumpFailed'), 'Ready=True GateOverridden'],
+  },
+  'gate timed out, Allow': {
+    ...failed('GateFailed', 'no backup was committed within 60 s'),
+    conditions: [fails('GateFailed'), 'Ready=True GateOverridden'],
   },
   'being deleted': {
     conditions: [never, accepted],

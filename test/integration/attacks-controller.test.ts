@@ -1,11 +1,12 @@
 // Attacks on the design that concern the controller, each on a real API server, named by its number. Those that other files hold:
-//   8 (a crash around any write)                     test/integration/controller-crash-sweep.test.ts, attacks-launch.test.ts
-//   15 (last sentence: a pod that never starts)      F19 in test/integration/faults-start.test.ts
-//   19 (what Jobs the controller may make)           test/integration/kustomize-policies.test.ts
-//   20 (who may make Jobs run)                       test/integration/spec-policy.test.ts
-//   27 (the plugin joins a trigger that waits)       test/plugin/trigger.test.ts
-//   36 (quota shows as an event only)                F19 in test/integration/faults-start.test.ts
-//   37 (leases leak without a finalizer)             F15, F20 in test/integration/faults-jobs.test.ts
+//   8 (a crash around any write)               controller-crash-sweep.test.ts, attacks-launch.test.ts
+//   12, 30, 37 (lost pods, deleted backups)    attacks-launch.test.ts
+//   13 (a deadline after the commit)           faults-jobs.test.ts
+//   15, 36 (a pod that never starts, and why)  faults-start.test.ts
+//   19 (what Jobs the controller may make)     kustomize-policies.test.ts
+//   20 (who may make Jobs run)                 spec-policy.test.ts
+//   27 (the plugin joins a trigger that waits) test/plugin/trigger.test.ts
+//   40 (a drained pod is replaced)             faults-away.test.ts
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Backup, Job } from '../../controller/objects.ts';
 import { encodeResult } from '../../crds/rules/contract.ts';
@@ -84,6 +85,48 @@ describe.concurrent('attacks on runs', { timeout: 300_000 }, () => {
     const gated = await own.run();
     expect(gated.status?.run?.jobName).not.toBe(manual.status?.run?.jobName);
     expect(gated.status?.gate?.satisfiedBy).toBe(gated.status?.run?.jobUID);
+  });
+
+  it('attack 6: two backups that write to one place both say so, until one of them has a place of its own', async () => {
+    const own = await scene('a6');
+    const names = ['orders-hourly', 'orders-daily'] as const;
+    for (const name of names) await own.create({}, name);
+    for (const [name, other] of [names, names.toReversed()] as [string, string][]) {
+      const told = await own.untilCondition('PlaceShared', 'OtherBackup', name);
+      expect(condition(told, 'PlaceShared')).toMatchObject({
+        status: 'True',
+        message: expect.stringContaining(`DatabaseBackup "${other}"`),
+      });
+      expect(reason(told)).toBe('Accepted');
+    }
+    await own.patch({ spec: { storage: { pathPrefix: 'daily' } } }, 'orders-daily');
+    for (const name of names)
+      await own.until('it is alone', (backup) => condition(backup, 'PlaceShared') === undefined, name);
+  });
+
+  it('attack 6: snapshots of another Kubernetes cluster in the same place are told of, and are none of ours', async () => {
+    const own = await scene('a6-cluster');
+    await own.create();
+    for (const foreign of [7, 0]) {
+      await own.trigger(`finds-${foreign}`);
+      const { run } = successResult('20261121T130000Z-aaaa0001');
+      const snapshots = [{ id: '20261121T130000Z-aaaa0001', size: 300 }];
+      const inventory = { snapshots, count: 1, deleted: 0, foreign, pruneError: '' };
+      await own.end(await own.started(), { run, inventory });
+      const { status } = await own.until(
+        'it is known',
+        (backup) => backup.status?.run?.token === `finds-${foreign}` && backup.status.run.outcome !== undefined,
+      );
+      expect(status).toMatchObject({ snapshots, snapshotCount: 1, foreignSnapshots: foreign });
+      const told = condition({ status } as Backup, 'PlaceShared');
+      if (foreign === 0) expect(told).toBeUndefined();
+      else
+        expect(told).toMatchObject({
+          status: 'True',
+          reason: 'OtherCluster',
+          message: expect.stringMatching(/^7 snapshot/),
+        });
+    }
   });
 
   it('attack 10: the lock is written once, lasts longer than the Job may, and is not renewed while it runs', async () => {
@@ -169,22 +212,6 @@ describe.concurrent('attacks on runs', { timeout: 300_000 }, () => {
     expect(status?.run?.token).toBe('c');
     await own.run();
     expect(await ledger.started()).toHaveLength(3);
-  });
-
-  it('attack 30: a backup made anew in its window runs it after the old Job went, and is no name conflict', async () => {
-    const own = await scene('a30');
-    const at = Date.now();
-    await own.create();
-    await own.trigger('same');
-    const old = await own.started();
-    await own.call('DELETE', own.backupPath());
-    await own.create();
-    await own.trigger('same');
-    const job = await own.started([old.metadata.uid]);
-    expect(job.metadata.name).not.toBe(old.metadata.name);
-    const backup = await own.run();
-    expect(Date.parse(backup.status?.scheduleBaseline ?? '')).toBeGreaterThanOrEqual(Math.floor(at / 1000) * 1000);
-    expect(reason(backup, 'BackupHealthy')).toBe('LastRunSucceeded');
   });
 });
 

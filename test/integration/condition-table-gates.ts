@@ -54,6 +54,11 @@ export const gated: Makers = {
     await changed(stage, { timeoutSeconds: 60 });
     return await stage.until('it fails', isFailing);
   },
+  'gate timed out, Allow': async (stage) => {
+    await holdLock(stage);
+    await changed(stage, { timeoutSeconds: 60, onFailure: 'Allow' });
+    return await stage.until('it fails', isFailing);
+  },
   'gate failed, Allow': async (stage) => {
     await changed(stage, { onFailure: 'Allow' });
     return await stage.fail();

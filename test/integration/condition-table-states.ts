@@ -1,5 +1,7 @@
 // How a DatabaseBackup comes into each state of the condition table that is not of the gate.
+import { containers, encodeResult } from '../../crds/rules/contract.ts';
 import { triggerJobName } from '../../crds/rules/names.ts';
+import { type Reason, reasons } from '../../crds/rules/reasons.ts';
 import { waitFor } from '../wait.ts';
 import {
   holdLock,
@@ -88,12 +90,11 @@ export const watched: Makers = {
     await triggered(stage);
     return await stage.until('it says that it waits', isLocked);
   },
+  // Its volumes are optional: the pod starts without it, and prepare says what is missing.
   'Secret missing': async (stage) => {
     await triggered(stage);
     const { pod } = await stage.started();
-    const waiting = { reason: 'CreateContainerConfigError', message: 'secret "orders-db" not found' };
-    const dump = { name: 'dump', image: 'x', imageID: '', ready: false, restartCount: 0, state: { waiting } };
-    await setPodStatus(stage.world, pod, { phase: 'Pending', containerStatuses: [dump] });
+    await setPodStatus(stage.world, pod, unprepared('SecretInvalid', secretMissing));
     return await stage.until('it fails', isFailing);
   },
   'PVC missing': async (stage) => {
@@ -118,6 +119,31 @@ export const unwatched: Makers = {
     return await stage.until('it goes', ({ metadata }) => metadata.deletionTimestamp !== undefined);
   },
 };
+
+const secretMissing = 'read Secret "s3-credentials": key "AWS_ACCESS_KEY_ID" is missing or empty';
+
+/** A pod's status as the kubelet leaves it when prepare has ended with a failure: no other container was started. */
+function unprepared(reason: Reason, message: string): object {
+  const container = { image: 'x', imageID: '', ready: false, restartCount: 0 };
+  const at = new Date().toISOString();
+  const terminated = {
+    exitCode: reasons[reason].exitCode,
+    reason: 'Error',
+    message: encodeResult({ run: { outcome: 'Failed', reason, message } }),
+    startedAt: at,
+    finishedAt: at,
+  };
+  const waiting = { reason: 'PodInitializing' };
+  return {
+    phase: 'Failed',
+    initContainerStatuses: [{ ...container, name: containers.prepare, state: { terminated } }],
+    containerStatuses: [containers.dump, containers.executor].map((one) => ({
+      ...container,
+      name: one,
+      state: { waiting },
+    })),
+  };
+}
 
 async function allowNo(what: 'count/jobs.batch' | 'count/pods', stage: Stage): Promise<void> {
   const core = `/api/v1/namespaces/${stage.namespace}`;

@@ -117,27 +117,33 @@ describe.concurrent('with Jobs and what they say', { timeout: 300_000 }, () => {
     expect((await own.run()).status).toMatchObject({ run: { slot: window }, missedWindows: 0 });
   });
 
-  it('F18 a running Job that a person deletes is Unknown and failed, its window is spent, its lock free once its pod is gone', async () => {
+  it('F18 a running Job that a person deletes keeps its lock while its pod works; then it is Unknown and failed, and its window is spent', async () => {
     const own = await scene('f18');
     const ledger = new Ledger(own);
     const window = await own.createDue();
     const job = await own.started();
     const pod = await own.pod(job);
+    // On a node it takes its time to go; without one it would be gone at once.
+    await own.call('POST', '/api/v1/nodes', { metadata: { name: own.namespace } });
+    const target = { apiVersion: 'v1', kind: 'Node', name: own.namespace };
+    await own.call('POST', own.at(`v1/pods/${pod.metadata.name}/binding`), {
+      metadata: { name: pod.metadata.name },
+      target,
+    });
     await own.podStatus(pod, { phase: 'Running' });
-    const { finalizers = [] } = pod.metadata as { finalizers?: string[] };
-    const podPath = own.at(`v1/pods/${pod.metadata.name}`);
-    await own.call('PATCH', podPath, { metadata: { finalizers: [...finalizers, 'example.com/still-runs'] } });
     await own.deleteJob(job);
-    const failed = await own.untilEnded('Failed');
-    expect(failed.status).toMatchObject({
+    await own.untilJobs('it is gone', (jobs) => jobs.length === 0);
+    await own.trigger('b');
+    await own.untilJobs('the next waits', (jobs) => jobs.length === 1);
+    expect(await own.holder()).toBe(job.metadata.uid);
+    await own.podStatus(pod, { phase: 'Failed' });
+    const next = await own.started([job.metadata.uid]);
+    const { status } = await own.until('the next is claimed', (now) => now.status?.run?.jobUID === next.metadata.uid);
+    expect(status).toMatchObject({
       failureReason: 'Unknown',
       consecutiveFailures: 1,
       lastAttemptScheduledTime: window,
     });
-    await own.trigger('b');
-    await own.untilJobs('the next waits', (jobs) => jobs.length === 1);
-    expect(await own.holder()).toBe(job.metadata.uid);
-    await own.call('PATCH', podPath, { metadata: { finalizers: null } });
     expect((await own.run()).status).toMatchObject({ consecutiveFailures: 0, run: { trigger: 'Manual' } });
     expect((await ledger.started()).filter((name) => name === job.metadata.name)).toHaveLength(1);
   });
@@ -157,7 +163,10 @@ describe.concurrent('with Jobs and what they say', { timeout: 300_000 }, () => {
 
   const gone = '6f3a2c1e-0000-4000-8000-000000000000';
   const lease = {
-    metadata: { name: 'dbbackup-orders-db', annotations: { [annotations.job]: 'orders-20250101010000' } },
+    metadata: {
+      name: 'dbbackup-orders-db',
+      annotations: { [annotations.job]: 'orders-20250101010000', [annotations.jobUid]: gone },
+    },
     spec: {
       holderIdentity: gone,
       acquireTime: '2025-01-01T01:00:00.000000Z',

@@ -4,7 +4,7 @@ import type { Backup, Pod } from '../../controller/objects.ts';
 import type { Cluster } from '../rig/cluster/cluster.ts';
 import { ownedRig } from '../rig/owned.ts';
 import { waitFor } from '../wait.ts';
-import { installCrd, type World, world } from './controller-world.ts';
+import { endedStatus, installCrd, type World, world } from './controller-world.ts';
 import { condition, FaultyScene, Scene, startOwnCluster, stopOwnCluster, text } from './faults-world.ts';
 
 // Never one that is shared: its other controllers would do our work.
@@ -63,34 +63,54 @@ describe.concurrent('for a pod that has forty seconds to come to work', { timeou
     reason: 'Unschedulable',
     message: '0/3 nodes are available: 3 Insufficient memory',
   };
+  const root = 'container has runAsNonRoot and image will run as root';
+  const withExecutor = ({ containerStatuses, ...rest }: ReturnType<typeof waits>) => {
+    const running = { startedAt: text(Date.now()) };
+    const executor = { name: 'executor', image: 'x', imageID: '', ready: true, restartCount: 0, state: { running } };
+    return { ...rest, containerStatuses: [...containerStatuses, executor] };
+  };
   const mount = 'MountVolume.SetUp failed for volume "volume": no such claim';
+  const forbidding = (name: string, spec: object) => (own: Scene) =>
+    own.call('POST', own.at(`v1/${name}`), { metadata: { name: 'none' }, spec });
   const nevers: Record<string, Never> = {
-    'finds no node': {
+    'F19 a pod that finds no node': {
       reason: 'Unschedulable',
       message: '0/3 nodes are available: 3 Insufficient memory',
       befall: (own, pod) => own.podStatus(pod, { phase: 'Pending', conditions: [scheduled] }),
     },
-    'has an image that cannot be pulled': {
+    'F19 a pod that has an image that cannot be pulled': {
       reason: 'ImagePullFailed',
       message: 'container "dump": ImagePullBackOff Back-off pulling image "postgres:16"',
       befall: (own, pod) =>
         own.podStatus(pod, waits('dump', 'ImagePullBackOff', 'Back-off pulling image "postgres:16"')),
     },
-    'meets a quota of no pods': {
+    'F19 a pod whose image wants to be root, which the kubelet refuses as a wrong configuration,': {
+      reason: 'ConfigInvalid',
+      message: `container "dump": CreateContainerConfigError ${root}`,
+      befall: (own, pod) => own.podStatus(pod, waits('dump', 'CreateContainerConfigError', root)),
+    },
+    'attack 15: a pod whose executor runs and waits for a dump that never starts': {
+      reason: 'ImagePullFailed',
+      message: 'container "dump": ImagePullBackOff',
+      befall: (own, pod) => own.podStatus(pod, withExecutor(waits('dump', 'ImagePullBackOff'))),
+    },
+    'attack 36, F19: a pod that meets a quota of no pods, which only an event of the Job tells,': {
       reason: 'Unschedulable',
       message: 'exceeded quota: none',
       prepare: async (own) => {
-        await own.call('POST', own.at('v1/resourcequotas'), {
-          metadata: { name: 'none' },
-          spec: { hard: { pods: '0' } },
-        });
+        await forbidding('resourcequotas', { hard: { pods: '0' } })(own);
         await waitFor('the quota is counted', async () => {
           const { status } = await own.call<{ status?: { hard?: object } }>('GET', own.at('v1/resourcequotas/none'));
           return status?.hard !== undefined;
         });
       },
     },
-    'lacks a volume': {
+    'attack 36: a pod that a LimitRange forbids, which only an event of the Job tells,': {
+      reason: 'Unschedulable',
+      message: 'maximum memory usage per Container is 32Mi',
+      prepare: forbidding('limitranges', { limits: [{ type: 'Container', max: { memory: '32Mi' } }] }),
+    },
+    'F19 a pod that lacks a volume': {
       reason: 'ConfigInvalid',
       message: `FailedMount: ${mount}`,
       befall: async (own, pod) => {
@@ -101,9 +121,14 @@ describe.concurrent('for a pod that has forty seconds to come to work', { timeou
   };
 
   it.each(Object.entries(nevers))(
-    'F19 a pod that %s is told of, then given up with that reason, and the lock is free',
+    '%s is told of, then given up with that reason, and the lock is free',
     async (name, never) => {
-      const own = await scene(`f19-${name.replaceAll(' ', '-').slice(0, 30)}`);
+      const own = await scene(
+        name
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9]+/g, '-')
+          .slice(0, 30),
+      );
       await never.prepare?.(own);
       await own.create(once);
       await own.trigger('a');
@@ -122,25 +147,48 @@ describe.concurrent('for a pod that has forty seconds to come to work', { timeou
     },
   );
 
-  it('F45 two thousand events about a pod lead to one reason and a small status', async () => {
+  it('F19 a pod whose dump is killed for too much memory has failed for that, whatever its executor says, and the lock is free', async () => {
+    const own = await scene('f19-memory');
+    await own.create(once);
+    await own.trigger('a');
+    const job = await own.started();
+    const status = endedStatus({ run: { outcome: 'Failed', reason: 'DumpStalled', message: 'no exit code came' } }) as {
+      containerStatuses: { name: string; state: { terminated: object } }[];
+    };
+    for (const { name, state } of status.containerStatuses)
+      if (name === 'dump') Object.assign(state.terminated, { exitCode: 137, reason: 'OOMKilled' });
+    await own.podStatus(await own.pod(job), status);
+    const failed = await own.untilEnded('Failed');
+    expect(failed.status).toMatchObject({ failureReason: 'OutOfMemory', consecutiveFailures: 1 });
+    expect(failed.status?.failureMessage).toContain('container "dump"');
+    expect(condition(failed, 'BackupHealthy')).toMatchObject({ status: 'False', reason: 'OutOfMemory' });
+    await own.untilFree();
+  });
+
+  it('F45 ten thousand events about a pod lead to one reason, few requests and a small status', async () => {
     const own = await scene('f45-events');
     await own.create(once);
     await own.trigger('a');
     const pod = await own.pod(await own.started());
-    await own.podStatus(pod, waits('dump', 'ContainerCreating'));
-    const indexes = Array.from({ length: 2000 }, (_, index) => index);
+    // While prepare runs nobody looks for events: all are there when somebody does.
+    const prepare = { name: 'prepare', image: 'x', imageID: '', ready: false, restartCount: 0 };
+    const running = { startedAt: text(Date.now()) };
+    await own.podStatus(pod, { phase: 'Pending', initContainerStatuses: [{ ...prepare, state: { running } }] });
+    const indexes = Array.from({ length: 10_000 }, (_, index) => index);
     const tell = async (): Promise<void> => {
       for (let index = indexes.pop(); index !== undefined; index = indexes.pop())
         await eventAbout(own, pod, 'FailedMount', `${mount} ${'again '.repeat(100)}`, index);
     };
-    await Promise.all(Array.from({ length: 8 }, tell));
+    await Promise.all(Array.from({ length: 32 }, tell));
+    const listed = () =>
+      shared.proxy.asked.filter(({ method, path }) => method === 'GET' && path.endsWith(`${own.namespace}/events`));
+    const before = listed().length;
+    await own.podStatus(pod, { ...waits('dump', 'ContainerCreating'), initContainerStatuses: null });
     const backup = await own.untilEnded('Failed');
     expect(backup.status?.failureReason).toBe('ConfigInvalid');
     expect(size(backup)).toBeLessThan(64 * 1024);
-    const listed = shared.proxy.asked.filter(
-      ({ method, path }) => method === 'GET' && path.endsWith(`${own.namespace}/events`),
-    );
-    expect(listed.length).toBeLessThan(30);
+    expect(listed().length).toBeGreaterThan(before);
+    expect(listed().length).toBeLessThan(10);
   });
 
   it('F19 Pod Security at "restricted" admits the pod', async () => {

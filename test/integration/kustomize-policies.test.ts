@@ -96,7 +96,7 @@ function withTokenInDump(): object {
   return merge(made, { spec: { template: { spec: { containers: changed } } } }) as object;
 }
 
-describe('the controller', () => {
+describe('attack 19: the controller', () => {
   const place = { container: 'backups', account: 'mybackups' };
 
   test.each<[string, Storage | undefined]>([
