@@ -55,6 +55,7 @@ function manifestOf(run: Run, passed: Passed, facts: DumpFacts, since: string): 
     ...(since === '' ? {} : { identitySince: since }),
     database: task.database.name ?? '',
     ...(task.database.allDatabases === undefined ? {} : { allDatabases: true as const }),
+    ...(facts.onlyRoles ? { onlyRoles: true as const } : {}),
     compression,
     encryption,
     recipients: task.recipients,
@@ -95,7 +96,7 @@ export function checkLength(run: Run, id: string): void {
   const [size, sha256] = [Number.MAX_SAFE_INTEGER, '0'.repeat(64)];
   const passed = { id, plainSize: size, plainSha256: sha256, storedSize: size, storedSha256: sha256 };
   const [startedAt, serverVersion, toolVersion, identity] = [longestFact, longestFact, longestFact, longestFact];
-  const facts = { startedAt, serverVersion, toolVersion, identity };
+  const facts = { startedAt, serverVersion, toolVersion, identity, onlyRoles: true };
   const manifest = manifestOf(run, passed, facts, longestFact);
   const bytes = Buffer.byteLength(encodeManifest(manifest));
   if (bytes <= manifestLimit) return;

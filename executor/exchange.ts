@@ -2,7 +2,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type DumpFacts, decodeFacts, runFiles } from '../crds/rules/contract.ts';
+import { type DumpFacts, decodeFacts, runFiles, untouched } from '../crds/rules/contract.ts';
 import { decodeManifest, type Manifest } from '../crds/rules/manifest.ts';
 import { isReason, type Reason, reasonOfExitCode } from '../crds/rules/reasons.ts';
 import { codeOf, type RunError } from './errors.ts';
@@ -19,6 +19,8 @@ export interface DumpExit {
   reason: Reason;
   /** The last of its complaint. */
   error: string;
+  /** A restore that was to overwrite has destroyed nothing. */
+  isUntouched: boolean;
 }
 
 /** The whole text of a file, undefined where there is none. */
@@ -39,10 +41,11 @@ export function runFile(folder: string, name: keyof typeof runFiles): string {
 export async function readExit(folder: string): Promise<DumpExit | undefined> {
   const text = await readIfThere(runFile(folder, 'exit'));
   if (text === undefined) return undefined;
-  const [code = '', reason = ''] = text.trim().split(' ');
+  const [code = '', reason = '', last] = text.trim().split(' ');
   const number = /^\d{1,3}$/.test(code) ? Number(code) : 1;
   const error = ((await readIfThere(runFile(folder, 'error'))) ?? '').trim();
-  return { code: number, reason: isReason(reason) ? reason : (reasonOfExitCode(number) ?? 'DumpFailed'), error };
+  const known = isReason(reason) ? reason : (reasonOfExitCode(number) ?? 'DumpFailed');
+  return { code: number, reason: known, error, isUntouched: last === untouched };
 }
 
 /** How it ended, once it no longer has the FIFO open. Throws `killed` when it does not say so in bounded time. */

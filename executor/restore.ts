@@ -8,7 +8,7 @@ import type { Manifest } from '../crds/rules/manifest.ts';
 import { extent, scopeOf } from '../crds/rules/selection.ts';
 import { chooseSnapshot, NothingStored } from './choose.ts';
 import { RunError } from './errors.ts';
-import { readExit, runFile } from './exchange.ts';
+import { type DumpExit, readExit, runFile } from './exchange.ts';
 import { feed, ReaderGone } from './feed.ts';
 import { identitiesFor } from './identity.ts';
 import type { Run } from './run.ts';
@@ -70,14 +70,33 @@ function misfit({ engine, database: target }: Task, manifest: Manifest): string 
   return undefined;
 }
 
-function checkFit({ task }: Run, manifest: Manifest): void {
-  const detail = misfit(task, manifest);
+function checkFit({ task }: Run, manifest: Manifest, { ifNotEmpty }: RestoreOrder): void {
+  const wouldEmpty = manifest.onlyRoles === true && ifNotEmpty === 'Overwrite';
+  const detail = wouldEmpty
+    ? 'ifNotEmpty "Overwrite" would take all databases away, and it holds roles alone: restore it into an empty server, or by hand'
+    : misfit(task, manifest);
   if (detail !== undefined) throw new RunError('ConfigInvalid', `restore "${manifest.id}": ${detail}`);
+}
+
+/** A failure of which the restore container said that nothing of the target was gone before. */
+class Untouched extends RunError {}
+
+function failed(exit: DumpExit): RunError {
+  const failure = failureOf(exit);
+  return exit.isUntouched ? new Untouched(failure.reason, failure.message) : failure;
 }
 
 /** What a failure means once the target may have been touched. Being told to stop has no other reason then either. */
 function worsen(atomic: boolean): (failure: RunError) => RunError {
-  return (failure) => (atomic ? failure : new RunError('RestoreIncomplete', failure.message, { cause: failure }));
+  return (failure) =>
+    atomic || failure instanceof Untouched
+      ? failure
+      : new RunError('RestoreIncomplete', failure.message, { cause: failure });
+}
+
+/** What stands below the verdict. Anyone may have edited the manifest: each is one line. */
+function details({ ifNotEmpty }: RestoreOrder, { database, toolVersion }: Manifest): string[] {
+  return [ifNotEmpty, database, String(toolVersion ?? '').replace(/\p{Cc}/gu, ' ')];
 }
 
 async function* startingWith(
@@ -111,7 +130,7 @@ async function give(run: Run, dump: AsyncIterable<Buffer>, begin: () => void): P
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error;
     const exit = await readEnd(run);
-    if (exit.code !== 0 || exit.reason === 'TargetNotEmpty') throw failureOf(exit);
+    if (exit.code !== 0 || exit.reason === 'TargetNotEmpty') throw failed(exit);
     throw new RunError('RestoreFailed', `feed the restore: ${error.message} and said that it had ended well`);
   } finally {
     stopWatching();
@@ -142,7 +161,7 @@ async function restoreInto(
     if (isExpired(run, order)) return expired(order);
     const begin = (): void => ear.begin(worsen(isAtomic(manifest.dumpFormat) && !overwrite));
     if (overwrite) begin();
-    await writeVerdict(run, overwrite ? 'overwrite' : 'restore', [order.ifNotEmpty, manifest.database]);
+    await writeVerdict(run, overwrite ? 'overwrite' : 'restore', details(order, manifest));
     // An empty target is looked at once more before it is opened, which may fail and touches nothing.
     await give(run, startingWith(first, dump), overwrite ? () => {} : begin);
   } catch (error) {
@@ -155,7 +174,7 @@ async function restoreInto(
   }
   run.log.info({ id: manifest.id }, 'every byte was given and is right');
   const exit = await waitForEnd(run);
-  if (exit.code !== 0) throw failureOf(exit);
+  if (exit.code !== 0) throw failed(exit);
   return undefined;
 }
 
@@ -173,7 +192,7 @@ async function decide(run: Run, storage: Storage, order: RestoreOrder, ear: Ear)
     if (!(error instanceof NothingStored) || order.ifNoSnapshot === 'Fail') throw error;
     return skipped('NoSnapshot', error.message);
   }
-  checkFit(run, manifest);
+  checkFit(run, manifest, order);
   const tooLate = await restoreInto(run, storage, order, { manifest, target }, ear);
   if (tooLate !== undefined) return tooLate;
   return {

@@ -37,7 +37,10 @@ export const runFiles = {
   fifo: 'dump.fifo',
   /** dump -> executor: `key=value` lines, see DumpFacts. Exists before the first byte. */
   facts: 'facts',
-  /** dump -> executor: `<exit code> <reason or ->`. Exists once the dump tool has ended. */
+  /**
+   * dump -> executor: `<exit code> <reason or ->`. Exists once the dump tool has ended. A restore that was to overwrite and has destroyed nothing
+   * adds the word of `untouched`.
+   */
   exit: 'exit',
   /** dump -> executor: the last of the tool's complaint, at most 1,000 bytes. */
   error: 'error',
@@ -51,12 +54,15 @@ export const runFiles = {
   alive: 'alive',
   /**
    * executor -> restore: what to do, one word of Verdict. The restore container touches nothing before it. Where something is restored,
-   * ifNotEmpty and the name of the database that was dumped follow, a line each.
+   * ifNotEmpty, the name of the database that was dumped and the version of the tool that dumped it follow, a line each.
    */
   verdict: 'verdict',
   /** executor -> restore: exists once every byte was given and is what the manifest tells. Only then does the tool see the end. */
   complete: 'complete',
 } as const;
+
+/** The last word of runFiles.exit of a restore that failed before anything of its target was gone. */
+export const untouched = 'untouched';
 
 export const containers = { prepare: 'prepare', dump: 'dump', restore: 'restore', executor: 'executor' } as const;
 
@@ -212,6 +218,8 @@ export interface DumpFacts {
   toolVersion: string;
   /** Empty where the engine has none or the login may not read it. */
   identity: string;
+  /** Roles and tablespaces were dumped, and no database. */
+  onlyRoles: boolean;
 }
 
 export function decodeFacts(text: string): DumpFacts {
@@ -226,6 +234,7 @@ export function decodeFacts(text: string): DumpFacts {
     serverVersion: get('serverVersion'),
     toolVersion: get('toolVersion'),
     identity: get('identity'),
+    onlyRoles: get('only') === 'roles',
   };
 }
 

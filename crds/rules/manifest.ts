@@ -28,6 +28,8 @@ export interface Manifest {
   /** Its name; empty for all databases and for engines that have none. */
   database: string;
   allDatabases?: true;
+  /** It holds roles and tablespaces alone. */
+  onlyRoles?: true;
   compression: 'zstd' | 'gzip' | 'none';
   encryption: 'age' | 'none';
   recipients: string[];

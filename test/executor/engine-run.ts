@@ -82,6 +82,8 @@ const verdicts: Record<string, Verdict> = { Fail: 'refuse', Skip: 'skip', Overwr
 export interface Restoring {
   /** Name of the database that was dumped, where it is another than that of the target. */
   dumped?: string;
+  /** Version of the tool that dumped, as a manifest has it. */
+  tool?: string;
   /** What happens after the first look at the target. */
   meanwhile?: () => Promise<unknown>;
 }
@@ -90,7 +92,7 @@ export interface Restoring {
 async function conduct(
   folder: string,
   file: string,
-  details: [ifNotEmpty: string, dumped: string],
+  details: [ifNotEmpty: string, dumped: string, tool: string],
   meanwhile: Restoring['meanwhile'],
   signal: AbortSignal,
 ): Promise<void> {
@@ -160,7 +162,7 @@ export class EngineRuns {
     source: Source,
     dump: Buffer,
     ifNotEmpty = 'Fail',
-    { dumped = source.database.name ?? '', meanwhile }: Restoring = {},
+    { dumped = source.database.name ?? '', tool = '', meanwhile }: Restoring = {},
   ): Promise<Process & { exit: string; error: string }> {
     const root = await this.folder();
     for (const path of Object.values(paths)) await mkdir(join(root, path), { recursive: true });
@@ -171,7 +173,7 @@ export class EngineRuns {
     await writeFile(file, dump);
     const running = contain(restoreScript(engines[source.engine], root), source);
     const feeder = new AbortController();
-    const conducting = conduct(join(root, paths.run), file, [ifNotEmpty, dumped], meanwhile, feeder.signal);
+    const conducting = conduct(join(root, paths.run), file, [ifNotEmpty, dumped, tool], meanwhile, feeder.signal);
     const ended = await running;
     feeder.abort();
     await conducting;

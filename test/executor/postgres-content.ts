@@ -38,6 +38,12 @@ export function manyTables(count: number): string {
   return `do $$ begin for i in 1..${count} loop execute format('create table t%s (n int primary key, v text)', i); execute format('insert into t%s values (%s, ''v'')', i, i); if i % 500 = 0 then commit; end if; end loop; end $$`;
 }
 
+/** What a database has of its own, beside what is in it: no dump of one restores it. */
+export const ownQuery = `
+select coalesce(shobj_description(oid, 'pg_database'), ''), datconnlimit, datallowconn, pg_get_userbyid(datdba), datcollate, pg_encoding_to_char(encoding) from pg_database where datname = current_database();
+select coalesce(r.rolname, ''), c from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole cross join unnest(setconfig) c where setdatabase = (select oid from pg_database where datname = current_database()) order by 1, 2;
+select grantee::regrole, grantor::regrole, privilege_type, is_grantable from pg_database cross join aclexplode(datacl) where datname = current_database() order by 1, 3`;
+
 /** A text that tells rows and their order of two tables apart, one query a database. */
 export const contentQuery = `
 select 'table ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || c.relrowsecurity || ' ' || coalesce(obj_description(c.oid), '') || ' ' ||

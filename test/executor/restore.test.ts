@@ -109,7 +109,7 @@ test('every byte arrives, and the container is told what may be there and what w
   const ended = await play({ container: takesAll, stored: { plain } });
   expect(ended.told, String(ended.failure)).toMatchObject({ outcome: 'Succeeded', size: plain.length });
   expect(ended.got).toEqual(plain);
-  expect(ended.verdict).toBe('restore\nSkip\norders\n');
+  expect(ended.verdict).toBe('restore\nSkip\norders\npg_dump (PostgreSQL) 15.14\n');
 });
 
 test('a dump without a byte is given as such', async () => {
@@ -125,6 +125,13 @@ test.each([
   const recipients = [await identityToRecipient(await generateIdentity())];
   const identity = await generateIdentity();
   expectUntouched(await play(sql({ ...over, stored: { recipients }, identity })), 'DecryptFailed', recipients.join());
+});
+
+test('a dump of roles alone takes no database away', async () => {
+  const over = { allDatabases: true, onlyRoles: true, database: '', dumpFormat: 'pg_dumpall-sql' } as const;
+  const task = { database: { host: 'db', port: 5432, allDatabases: true } } as const;
+  const ended = await play({ contents: 3, order: overwrite, task, stored: { over } });
+  expectUntouched(ended, 'ConfigInvalid', 'it holds roles alone');
 });
 
 test('a small dump that is not what its manifest tells costs a living database nothing', async () => {
@@ -176,7 +183,12 @@ test('a tool that breaks half way leaves a part behind, unless it works in one t
   // What stood there is gone all the same.
   const emptied = await play({ container: breaksHalfWay, contents: 3, order: overwrite });
   expect(emptied.failure).toMatchObject({ reason: 'RestoreIncomplete' });
-  expect(emptied.verdict).toBe('overwrite\nOverwrite\norders\n');
+  expect(emptied.verdict).toBe('overwrite\nOverwrite\norders\npg_dump (PostgreSQL) 15.14\n');
+  // Unless the container says that nothing had gone yet.
+  const spared = await play({ container: 'end 31 DatabaseAuthFailed untouched', contents: 3, order: overwrite });
+  expect(spared.failure).toMatchObject({ reason: 'DatabaseAuthFailed', message: 'said by the container' });
+  const lost = await play({ container: 'end 31 DatabaseAuthFailed', contents: 3, order: overwrite });
+  expect(lost.failure).toMatchObject({ reason: 'RestoreIncomplete' });
 });
 
 test('a target that is found filled at the last moment was not touched', async () => {

@@ -3,7 +3,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
-import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
+import { expectFailure } from '../executor/engine-outcome.ts';
+import { EngineRuns, type Source } from '../executor/engine-run.ts';
 import { run } from '../rig/command.ts';
 import { debianPackages } from '../rig/debian.ts';
 
@@ -20,13 +21,6 @@ const source = (command: string[], restoreCommand: string[], over: Partial<Sourc
   arguments: command,
   ...over,
 });
-
-async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
-  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
-  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
-  expect(ended.code).toBe(reasons[reason].exitCode);
-  expect(ended.names).toEqual([]);
-}
 
 test('a database of SQLite comes back by hand', async () => {
   const folder = await runs.folder();
@@ -88,6 +82,15 @@ test('the command finds host, port, authorities and the keys of its Secret', asy
   expect(backup.output).not.toContain('canary-key');
 });
 
+test('a Secret that is missing, or has no keys, is told by its name', async () => {
+  const access = { secret: { name: 'files-login', keys: {} } };
+  const message = /read Secret "files-login": it is missing or has no keys$/;
+  expectFailure(await runs.backup(source(['echo', 'x'], ['cat'], { access })), 'SecretInvalid', message);
+  const restored = await runs.restore(source(['cat'], ['cat'], { access }), Buffer.from('x'));
+  expect(restored.exit, restored.output).toBe(`${reasons.SecretInvalid.exitCode} SecretInvalid`);
+  expect(restored.error.trim()).toMatch(message);
+});
+
 test.each<[string, string[], Reason, RegExp]>([
   [
     'is not in the image',
@@ -100,7 +103,7 @@ test.each<[string, string[], Reason, RegExp]>([
   ['fails after its last byte', ['sh', '-c', 'head -c 3000000 /dev/zero; exit 1'], 'DumpFailed', /exit code 1/],
   ['is killed half way', ['sh', '-c', 'head -c 3000000 /dev/zero; kill -9 $$'], 'DumpFailed', /exit code 137/],
 ])('a command that %s', async (_what, command, reason, message) => {
-  await expectFailure(await runs.backup(source(command, ['cat'])), reason, message);
+  expectFailure(await runs.backup(source(command, ['cat'])), reason, message);
 });
 
 test.each(['Skip', 'Fail', 'Overwrite'])('a restore command is told ifNotEmpty: %s', async (ifNotEmpty) => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { TlsMode } from '../../crds/rules/engines/engine.ts';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
+import { dumpOf, expectFailure, mebibytes, raw, tables } from '../executor/engine-outcome.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
 import { awkwardTables, contentOf, manyTables, userOf } from '../executor/mysql-content.ts';
 import { Authority } from '../rig/cluster/certificates.ts';
@@ -15,20 +16,21 @@ const log = (line: string) => console.error(line);
 const runs = new EngineRuns();
 let server: Mariadb;
 
-/** `DBBACKUP_TEST_SIZE=full` takes ten thousand tables and a GiB of rows, which needs some minutes. */
-const isFull = process.env['DBBACKUP_TEST_SIZE'] === 'full';
-const tables = isFull ? 10_000 : 500;
-const mebibytes = isFull ? 1024 : 64;
+// CREATE OR REPLACE DATABASE would ask for foreign keys, DROP DATABASE does not.
+const emptyTarget = () =>
+  server.sql('drop database if exists target; create database target character set utf8mb4 collate utf8mb4_bin');
 
 beforeAll(async () => {
   server = await startMariadb({ log });
   await server.sql('create database orders character set utf8mb4 collate utf8mb4_bin');
   await server.sql(awkwardTables, 'orders');
+  await server.sql("create user locked identified by 'canary-wrong' account lock");
+  await emptyTarget();
 });
 afterAll(async () => server?.stop());
 afterEach(async () => {
   await runs.remove();
-  await server.sql('drop database if exists target; create database target character set utf8mb4 collate utf8mb4_bin');
+  await emptyTarget();
 });
 
 const login = { secret: { name: 'orders-db', keys: { username: 'username', password: 'password' } } };
@@ -39,7 +41,6 @@ const source = (over: Partial<Source> = {}): Source => ({
   keys: { username: server.user, password: server.password },
   ...over,
 });
-const raw = { task: { compression: { algorithm: 'none', level: 0 } } } as const;
 const database = (name: string): Source => source({ ...raw, database: { ...source().database, name } });
 const client = ({ host, port, user, password }: Mariadb, name: string): NodeJS.ProcessEnv => ({
   MYSQL_HOST: host,
@@ -50,27 +51,16 @@ const client = ({ host, port, user, password }: Mariadb, name: string): NodeJS.P
 });
 const into = (name: string): NodeJS.ProcessEnv => client(server, name);
 
-async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
-  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
-  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
-  expect(ended.code).toBe(reasons[reason].exitCode);
-  expect(ended.names).toEqual([]);
-}
-
 function expectSuccess(backup: Backup): void {
   expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded', identity: '' });
   expect(backup.output).not.toContain(server.password);
 }
-
-/** The bytes of an uncompressed backup's dump. */
-const dumpOf = (backup: Backup): Promise<Buffer> => readFile(backup.names.find((name) => name.endsWith('.snap')) ?? '');
 
 describe('one database', () => {
   test('with everything that a table, view, routine, trigger and event may hold comes back by hand', async () => {
     const backup = await runs.backup(source());
     expectSuccess(backup);
     expect(backup.manifest).toMatchObject({ engine: 'mariadb', dumpFormat: 'mariadb-dump-sql', database: 'orders' });
-    await server.sql('create or replace database target character set utf8mb4 collate utf8mb4_bin');
     await runs.restoreByHand(backup, into('target'));
     const there = await contentOf(server, 'orders');
     expect(there).toContain('漢');
@@ -91,6 +81,50 @@ describe('one database', () => {
     const over = await runs.restore(database('target'), dump, 'Overwrite');
     expect(over.exit, over.output).toBe('0 -');
     expect(await contentOf(server, 'target')).toBe(await contentOf(server, 'orders'));
+  });
+
+  test('is not overwritten by a login that lacks a right to it', async () => {
+    await server.sql(
+      'create or replace database simple; create table simple.t (n int); insert into simple.t values (3)',
+    );
+    const dump = await dumpOf(await runs.backup(database('simple')));
+    await server.sql(
+      "create or replace user least identified by 'least'; grant select, drop on target.* to least; create table target.living (n int)",
+    );
+    const target = { ...database('target'), keys: { username: 'least', password: 'least' } };
+    const refused = await runs.restore(target, dump, 'Overwrite');
+    expect(refused.exit, refused.output).toBe(`${reasons.DatabaseAuthFailed.exitCode} DatabaseAuthFailed untouched`);
+    expect(refused.error).toMatch(/it lacks ALTER, CREATE, INSERT, LOCK TABLES on target\.\*$/m);
+    expect(await server.sql('show tables', 'target')).toBe('living\n');
+    await server.sql('grant all on target.* to least');
+    const over = await runs.restore(target, dump, 'Overwrite');
+    expect(over.exit, over.output).toBe('0 -');
+    expect(await server.sql('select n from t', 'target')).toBe('3\n');
+    await server.sql('drop database simple; drop user least');
+  });
+
+  test('keeps the history of its tables with --dump-history', async () => {
+    await server.sql(
+      'create or replace database past; create table past.t (n int primary key, v text) with system versioning; insert into past.t values (1, "a"); update past.t set v = "b"; delete from past.t where n = 1; insert into past.t values (2, "c")',
+    );
+    const history = 'select n, v, row_start, row_end from t for system_time all order by row_start, row_end';
+    const backup = await runs.backup({ ...database('past'), arguments: ['--dump-history'] });
+    expectSuccess(backup);
+    await runs.restoreByHand(backup, into('target'));
+    const there = await server.sql(history, 'past');
+    expect(there.trim().split('\n')).toHaveLength(3);
+    expect(await server.sql(history, 'target')).toBe(there);
+    await server.sql('drop database past');
+    const older = await runs.tool(
+      'mariadb-dump',
+      '/usr/bin/mariadb-dump',
+      'case $1 in --no-defaults) exit 0 ;; esac\nexec "$REAL" "$@"',
+    );
+    expectFailure(
+      await runs.backup(source({ tools: [older], arguments: ['--dump-history'] })),
+      'ConfigInvalid',
+      /spec\.database\.extraArgs: mariadb-dump knows no --dump-history/,
+    );
   });
 
   test('that is empty comes back empty', async () => {
@@ -160,6 +194,30 @@ test('all databases and the accounts come back in an empty server', async () => 
   }
 }, 400_000);
 
+test('a server whose data is in the database called test is not empty', async () => {
+  const other = await startMariadb({ log });
+  try {
+    const { host, port, password } = other;
+    const target = source({ database: { host, port, allDatabases: true }, keys: { username: 'root', password } });
+    const dump = Buffer.from('create database restored;\n');
+    await other.sql('create database test');
+    const ended = await runs.restore(target, dump);
+    expect(ended.exit, ended.output).toBe('0 -');
+    await other.sql('drop database restored; create function test.one() returns int deterministic return 1');
+    const refused = await runs.restore(target, dump);
+    expect(refused.exit, refused.output).toBe(`${reasons.TargetNotEmpty.exitCode} TargetNotEmpty`);
+    expect(refused.error).toContain('holds 1 things already');
+    await other.sql('drop function test.one; create table test.t (n int)');
+    const backup = await runs.backup(
+      source({ database: { host, port, allDatabases: true }, keys: { username: 'root', password } }),
+    );
+    const { MYSQL_DATABASE: _, ...env } = client(other, '');
+    await expect(runs.restoreByHand(backup, env)).rejects.toThrow(/is not empty, it holds 1 databases/);
+  } finally {
+    await other.stop();
+  }
+}, 240_000);
+
 describe('a login', () => {
   const password = String.raw`a b:c\d'e"f$g%h#*;=`;
   const least = (): Source => source({ keys: { username: 'least', password } });
@@ -170,7 +228,7 @@ describe('a login', () => {
     await server.sql(
       `create or replace user least identified by '${password.replaceAll(/['\\]/g, '\\$&')}'; grant ${granted.join(', ')} on orders.* to least; grant select on mysql.proc to least`,
     );
-    await expectFailure(
+    expectFailure(
       await runs.backup(least()),
       'DatabaseAuthFailed',
       new RegExp(`may not read all of orders: it lacks ${right} on orders\\.\\*`),
@@ -181,18 +239,14 @@ describe('a login', () => {
     await server.sql(
       `create or replace user least identified by '${password.replaceAll(/['\\]/g, '\\$&')}'; grant select on orders.numbers to least`,
     );
-    await expectFailure(await runs.backup(least()), 'DatabaseAuthFailed', /it lacks EVENT, SELECT, SHOW VIEW, TRIGGER/);
+    expectFailure(await runs.backup(least()), 'DatabaseAuthFailed', /it lacks EVENT, SELECT, SHOW VIEW, TRIGGER/);
   });
 
   test('that may not see routines is told so, and without them it is enough', async () => {
     await server.sql(
       `create or replace user least identified by '${password.replaceAll(/['\\]/g, '\\$&')}'; grant ${rights.join(', ')} on \`order_\`.* to least`,
     );
-    await expectFailure(
-      await runs.backup(least()),
-      'DatabaseAuthFailed',
-      /stored routines: it lacks SELECT on mysql\.proc/,
-    );
+    expectFailure(await runs.backup(least()), 'DatabaseAuthFailed', /stored routines: it lacks SELECT on mysql\.proc/);
     expectSuccess(await runs.backup({ ...least(), arguments: ['--skip-routines'] }));
   });
 
@@ -210,6 +264,12 @@ describe('a login', () => {
 
 test.each<[string, Partial<Source>, Reason, RegExp]>([
   ['a wrong password', { keys: { username: 'root', password: 'canary-wrong' } }, 'DatabaseAuthFailed', /ERROR 1045/],
+  [
+    'an account that is locked',
+    { keys: { username: 'locked', password: 'canary-wrong' } },
+    'DatabaseAuthFailed',
+    /ERROR 4151/,
+  ],
   ['a password that is missing', { keys: { username: 'root' } }, 'SecretInvalid', /Secret "orders-db": key "password"/],
   [
     'a database that is not there',
@@ -245,7 +305,7 @@ test.each<[string, Partial<Source>, Reason, RegExp]>([
   const wanted = source(over);
   const { host, port, name = '' } = wanted.database;
   const ended = await runs.backup({ ...wanted, database: { host, name, port: port === 0 ? server.port : port } });
-  await expectFailure(ended, reason, message);
+  expectFailure(ended, reason, message);
   expect(ended.output).not.toContain('canary-wrong');
 });
 
@@ -283,7 +343,7 @@ describe('TLS', () => {
       }),
     );
     if (message === undefined) expectSuccess(ended);
-    else await expectFailure(ended, 'ConfigInvalid', message);
+    else expectFailure(ended, 'ConfigInvalid', message);
   });
 });
 
@@ -307,13 +367,13 @@ describe('a dump tool', () => {
     ['that ends with an error', '"$REAL" "$@"; echo gone >&2; exit 3', 'DumpFailed', /exit code 3: gone/],
     ['that is killed', '"$REAL" "$@" | head -c 3000; kill -9 $$', 'DumpFailed', /exit code 137/],
   ])('%s', async (_what, body, reason, message) => {
-    await expectFailure(await broken(body), reason, message);
+    expectFailure(await broken(body), reason, message);
   });
 
   test('that is older than the server', async () => {
     const said = 'echo "mariadb-dump  Ver 10.19 Distrib 10.6.12-MariaDB, for Linux (x86_64)"';
     const tool = await runs.tool('mariadb-dump', '/usr/bin/mariadb-dump', said);
-    await expectFailure(await runs.backup(source({ tools: [tool] })), 'VersionSkew', /10\.6 cannot dump server 10\.11/);
+    expectFailure(await runs.backup(source({ tools: [tool] })), 'VersionSkew', /10\.6 cannot dump server 10\.11/);
   });
 
   test('whose server ends the connection half way', async () => {
@@ -329,7 +389,7 @@ describe('a dump tool', () => {
       '/usr/bin/mariadb-dump',
       `[ "$1" = --version ] && exec "$REAL" --version\n${body.replace('mkfifo "$TEMPORARY.gate" 2> /dev/null || ', '')}`,
     );
-    await expectFailure(
+    expectFailure(
       await runs.backup({ ...database('slow'), tools: [tool] }),
       'DumpFailed',
       /exit code 3: .*Lost connection|exit code 3: .*gone away/,

@@ -1,13 +1,14 @@
 // MongoDB, as far as it goes without its tools: the script's words for them, what it makes of their answers, and that half an archive is
 // no snapshot. mongodump, mongorestore and mongosh are stand-ins here (test/executor/mongodump.ts).
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { engines } from '../../crds/rules/engines/table.ts';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
-import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
+import { expectFailure } from '../executor/engine-outcome.ts';
+import { EngineRuns, type Source } from '../executor/engine-run.ts';
 import { archive, document } from '../executor/mongodb-archive.ts';
 import { type StandIns, standIns } from '../executor/mongodump.ts';
 
@@ -36,13 +37,6 @@ async function sourceWith(
     ...over,
   };
   return { source, folder };
-}
-
-async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
-  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
-  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
-  expect(ended.code).toBe(reasons[reason].exitCode);
-  expect(ended.names).toEqual([]);
 }
 
 test('an archive is stored with the facts that mongosh tells, and the password is in a file only', async () => {
@@ -100,7 +94,7 @@ test.each<[string, string, Reason, RegExp]>([
   ['no answer at all', '', 'DatabaseUnreachable', /mongosh gave no answer/],
 ])('%s', async (_what, answer, reason, message) => {
   const { source } = await sourceWith({ answers: { ...answers, 'ask_facts.js': answer } });
-  await expectFailure(await runs.backup(source), reason, message);
+  expectFailure(await runs.backup(source), reason, message);
 });
 
 test.each<[string, string, Reason, RegExp]>([
@@ -122,7 +116,7 @@ test.each<[string, string, Reason, RegExp]>([
   ['is killed half way', 'head -c 10000 "$ARCHIVE"; kill -9 $$', 'DumpFailed', /exit code 137/],
 ])('a mongodump that %s', async (_what, dump, reason, message) => {
   const { source } = await sourceWith({ dump });
-  await expectFailure(await runs.backup(source), reason, message);
+  expectFailure(await runs.backup(source), reason, message);
 });
 
 test('a restore hands the archive on as it is, and replays the log of changes where there is one', async () => {
@@ -140,6 +134,17 @@ test('a restore hands the archive on as it is, and replays the log of changes wh
   }
   const { source } = await sourceWith({ answers: { ...answers, 'ask_count.js': 'ok 3\n' } });
   expect((await runs.restore(source, whole)).exit).toBe(`${reasons.TargetNotEmpty.exitCode} TargetNotEmpty`);
+});
+
+test('an image without mongorestore costs a target nothing', async () => {
+  const { source, folder } = await sourceWith({
+    answers: { ...answers, 'ask_count.js': 'ok 3\n', 'ask_empty.js': 'ok \n' },
+  });
+  await rm(join(folder, 'mongorestore'));
+  const ended = await runs.restore(source, whole, 'Overwrite');
+  expect(ended.exit, ended.output).toBe(`${reasons.ConfigInvalid.exitCode} ConfigInvalid untouched`);
+  expect(ended.error).toContain('run mongorestore: the image has no such program');
+  expect(await readFile(join(folder, 'words'), 'utf8')).not.toContain('ask_empty');
 });
 
 test('a restore into a database of another name says so to mongorestore, in the words of its patterns', async () => {
@@ -257,6 +262,21 @@ test('the scripts for mongosh ask for what they say and tell errors by their cod
   expect(inMongosh('ask_rights', server)).toBe('ok \n');
   expect(inMongosh('ask_count', server)).toBe('ok 2\n');
   expect(inMongosh('ask_empty', server)).toBe('ok \n');
+  // The first answer names some hundred collections at most.
+  const looked: unknown[] = [];
+  const pages = (database: string, command: Record<string, unknown>): object => {
+    if ('find' in command) looked.push(command['find']);
+    const page = (name: string) => [{ name, type: 'collection' }];
+    if ('listCollections' in command)
+      return { ok: 1, cursor: { id: 7n, ns: 'shop.$cmd.listCollections', firstBatch: page('first') } };
+    if (command['getMore'] === 7n && command['collection'] === '$cmd.listCollections')
+      return { ok: 1, cursor: { id: 8n, nextBatch: page('second') } };
+    if (command['getMore'] === 8n) return { ok: 1, cursor: { id: 0n, nextBatch: page('third') } };
+    return server(database, command);
+  };
+  expect(inMongosh('ask_rights', pages)).toBe('ok \n');
+  expect(looked).toEqual(['first', 'second', 'third']);
+  expect(inMongosh('ask_count', pages)).toBe('ok 3\n');
   const failing = (error: object) => () => {
     throw Object.assign(new Error('canary text'), error);
   };

@@ -5,7 +5,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
-import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
+import { expectFailure } from '../executor/engine-outcome.ts';
+import { EngineRuns, type Source } from '../executor/engine-run.ts';
 import { Authority } from '../rig/cluster/certificates.ts';
 import { run } from '../rig/command.ts';
 import { type Openbao, startOpenbao } from '../rig/servers/openbao.ts';
@@ -70,13 +71,6 @@ const byJwt = (token = serviceAccountToken('openbao'), over: Partial<Source> = {
   return { ...rest, access: { jwt: { role: 'backup', mount: 'jwt' }, tls: { mode: 'disable' } }, token, ...over };
 };
 
-async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
-  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
-  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
-  expect(ended.code).toBe(reasons[reason].exitCode);
-  expect(ended.names).toEqual([]);
-}
-
 async function clusterOf(one: Openbao): Promise<string> {
   return JSON.parse(await one.bao('status', '-format=json')).cluster_id;
 }
@@ -105,10 +99,10 @@ test('a snapshot by token comes back by hand in a new server, which then has the
     BAO_TOKEN: target.rootToken,
   };
   await runs.restoreByHand(backup, env);
-  await target.unseal(server.unsealKey).catch(() => {});
   const old = { ...env, BAO_TOKEN: server.rootToken };
   let found = '';
   await waitFor('the restored server to answer to the old token', async () => {
+    await target.unseal(server.unsealKey).catch(() => {});
     found = await run(['bao', 'kv', 'get', '-field=password', 'kv/orders'], { env: old }).catch(() => '');
     return found !== '';
   });
@@ -131,11 +125,10 @@ test('a snapshot goes back by the script of a restore', async () => {
   const into = byToken(target.rootToken, { database: { host: target.host, port: target.port } });
   const ended = await runs.restore(into, dump);
   expect(ended.exit, ended.output).toBe('0 -');
-  await target.unseal(server.unsealKey).catch(() => {});
-  await waitFor(
-    'the restored server to be the old one',
-    async () => (await clusterOf(target).catch(() => '')) === (await clusterOf(server)),
-  );
+  await waitFor('the restored server to be the old one', async () => {
+    await target.unseal(server.unsealKey).catch(() => {});
+    return (await clusterOf(target).catch(() => '')) === (await clusterOf(server));
+  });
 }, 240_000);
 
 test('a server that is in use is not restored over', async () => {
@@ -180,13 +173,13 @@ test.each<[string, () => Source, Reason, RegExp]>([
   ],
 ])('%s', async (_what, from, reason, message) => {
   const ended = await runs.backup(from());
-  await expectFailure(ended, reason, message);
+  expectFailure(ended, reason, message);
   expect(ended.output).not.toContain('canary-wrong');
 });
 
 test('a token that may not take a snapshot, by the policy that it lacks', async () => {
   const token = await server.bao('token', 'create', '-policy=default', '-field=token');
-  await expectFailure(
+  expectFailure(
     await runs.backup(byToken(token)),
     'DatabaseAuthFailed',
     /may not read sys\/storage\/raft\/snapshot: give its policy/,
@@ -213,18 +206,14 @@ test('https: the authority and the name are asked', async () => {
     expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
   }
   for (const wrong of [over('verify-full'), over('verify-full', ours, 'localhost')])
-    await expectFailure(
-      await runs.backup(byToken(one.rootToken, wrong)),
-      'ConfigInvalid',
-      /spec\.database\.tls: .*x509/,
-    );
+    expectFailure(await runs.backup(byToken(one.rootToken, wrong)), 'ConfigInvalid', /spec\.database\.tls: .*x509/);
 }, 240_000);
 
 test('a server that is sealed', async () => {
   const sealed = await another();
   await sealed.bao('operator', 'seal');
   const database = { host: sealed.host, port: sealed.port };
-  await expectFailure(await runs.backup(byToken(sealed.rootToken, { database })), 'DatabaseUnreachable', /is sealed/);
+  expectFailure(await runs.backup(byToken(sealed.rootToken, { database })), 'DatabaseUnreachable', /is sealed/);
 });
 
 test.each<[string, string, Reason, RegExp]>([
@@ -249,7 +238,7 @@ test.each<[string, string, Reason, RegExp]>([
     join(server.bin, 'bao'),
     `case "$*" in *snapshot\\ save*) ${body} ;; *) exec "$REAL" "$@" ;; esac`,
   );
-  await expectFailure(await runs.backup(byToken(undefined, { tools: [tools] })), reason, message);
+  expectFailure(await runs.backup(byToken(undefined, { tools: [tools] })), reason, message);
 });
 
 test('tokens stand in no argument of any program', async () => {

@@ -4,69 +4,25 @@ import { chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { TlsMode } from '../../crds/rules/engines/engine.ts';
-import { type Reason, reasons } from '../../crds/rules/reasons.ts';
-import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
-import { awkwardTables, contentQuery, manyTables } from '../executor/postgres-content.ts';
+import type { Reason } from '../../crds/rules/reasons.ts';
+import { expectFailure, mebibytes, tables } from '../executor/engine-outcome.ts';
+import { manyTables } from '../executor/postgres-content.ts';
+import { PostgresRuns } from '../executor/postgres-runs.ts';
 import { clientEnv } from '../executor/world.ts';
 import { Authority } from '../rig/cluster/certificates.ts';
-import { run } from '../rig/command.ts';
 import { NOBODY } from '../rig/servers/child.ts';
 import { type Postgres, startPostgres } from '../rig/servers/postgres.ts';
 import { waitFor } from '../wait.ts';
 
-const log = (line: string) => console.error(line);
-const runs = new EngineRuns();
+const world = new PostgresRuns();
+const { runs, log, sql, sqlOf, contentOf, source, database, whole, fresh, expectSuccess } = world;
 let server: Postgres;
 
-/** `DBBACKUP_TEST_SIZE=full` takes ten thousand tables and a GiB of rows, which needs some minutes. */
-const isFull = process.env['DBBACKUP_TEST_SIZE'] === 'full';
-const tables = isFull ? 10_000 : 500;
-const mebibytes = isFull ? 1024 : 64;
-
-const sqlOf = (one: Postgres) => (text: string, database: string) =>
-  run([join(one.bin, 'psql'), '-XAtqw', '-v', 'ON_ERROR_STOP=1'], { env: clientEnv(one, database), input: text });
-const sql = (text: string, database = 'postgres') => sqlOf(server)(text, database);
-const contentOf = (database: string, one = server) => sqlOf(one)(contentQuery, database);
-
 beforeAll(async () => {
-  // A dump and a restore in one transaction need a lock for every object: ten thousand tables are more than the default has room for.
-  server = await startPostgres({ log, settings: { max_locks_per_transaction: '1024' } });
-  await sql('create database orders');
-  await sql(awkwardTables, 'orders');
+  server = await world.start();
 });
-afterAll(async () => server?.stop());
-afterEach(async () => runs.remove());
-
-const login = { secret: { name: 'orders-db', keys: { username: 'username', password: 'password' } } };
-const source = (over: Partial<Source> = {}): Source => ({
-  engine: 'postgres',
-  database: { host: server.host, port: server.port, name: 'orders' },
-  access: login,
-  keys: { username: server.user, password: server.password },
-  tools: [server.bin],
-  ...over,
-});
-const database = (name: string): Source => source({ database: { ...source().database, name } });
-const whole = (over: Partial<Source> = {}): Source =>
-  source({ database: { host: server.host, port: server.port, allDatabases: true }, ...over });
-
-async function fresh(name: string): Promise<NodeJS.ProcessEnv> {
-  await sql(`drop database if exists ${name}`);
-  await sql(`create database ${name}`);
-  return clientEnv(server, name);
-}
-
-async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
-  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
-  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
-  expect(ended.code).toBe(reasons[reason].exitCode);
-  expect(ended.names).toEqual([]);
-}
-
-function expectSuccess(backup: Backup): void {
-  expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
-  expect(backup.output).not.toContain(server.password);
-}
+afterAll(() => world.stop());
+afterEach(() => runs.remove());
 
 describe('one database', () => {
   test('with everything that PostgreSQL knows comes back by hand', async () => {
@@ -135,11 +91,7 @@ describe('a whole server', () => {
   test('whose roles the login may not read is not dumped', async () => {
     await sql("create role modest login password 'modest'");
     const keys = { username: 'modest', password: 'modest' };
-    await expectFailure(
-      await runs.backup(whole({ keys })),
-      'DatabaseAuthFailed',
-      /lacks SELECT on pg_catalog\.pg_authid/,
-    );
+    expectFailure(await runs.backup(whole({ keys })), 'DatabaseAuthFailed', /lacks SELECT on pg_catalog\.pg_authid/);
   });
 
   test('of which a database may not be read is not dumped', async () => {
@@ -148,7 +100,7 @@ describe('a whole server', () => {
     await sql(
       "drop role if exists dumping; create role dumping login password 'dumping'; grant select on pg_authid to dumping",
     );
-    await expectFailure(
+    expectFailure(
       await runs.backup(whole({ keys: { username: 'dumping', password: 'dumping' } })),
       'DatabaseAuthFailed',
       /may not read all of database "(orders|secret)": it lacks .*(SELECT on|USAGE on)/,
@@ -173,7 +125,7 @@ describe('a whole server', () => {
   ])('whose tool %s is not backed up', async (_what, body, reason, message) => {
     const version = '[ "$1" = --version ] && exec "$REAL" --version';
     const tool = await runs.tool('pg_dumpall', join(server.bin, 'pg_dumpall'), `${version}\n${body}`);
-    await expectFailure(await runs.backup(whole({ tools: [tool, server.bin] })), reason, message);
+    expectFailure(await runs.backup(whole({ tools: [tool, server.bin] })), reason, message);
   });
 });
 
@@ -192,7 +144,7 @@ describe('a login', () => {
     await sql('drop owned by least; drop role if exists least', 'orders').catch(() => {});
     await sql("drop role if exists least; create role least login password 'least'");
     await sql(`alter table no_rows disable row level security; ${grants} ${revoke}`, 'orders');
-    await expectFailure(await runs.backup(source({ keys })), 'DatabaseAuthFailed', message);
+    expectFailure(await runs.backup(source({ keys })), 'DatabaseAuthFailed', message);
     await sql(
       'alter table texts disable row level security; alter table no_rows enable row level security; drop owned by least',
       'orders',
@@ -205,6 +157,62 @@ describe('a login', () => {
     const backup = await runs.backup(source({ keys, arguments: ['--exclude-table=texts', '--exclude-table=no_rows'] }));
     expectSuccess(backup);
     await sql('drop owned by least', 'orders');
+  });
+});
+
+describe('a login with pg_read_all_data', () => {
+  const keys = { username: 'reader', password: 'reader' };
+  beforeAll(() => sql("create role reader login password 'reader' in role pg_read_all_data"));
+  const dumped = (...options: string[]) => runs.backup({ ...database('odd'), keys, arguments: options });
+
+  test('that pg_dump would silently give no subscription is told so', async () => {
+    await fresh('odd');
+    await sql('create subscription "s 1" connection \'host=nowhere\' publication p with (connect = false)', 'odd');
+    const message = /it lacks SUPERUSER for subscription "s 1" \(or --no-subscriptions in spec\.database\.extraArgs\)$/;
+    expectFailure(await dumped(), 'DatabaseAuthFailed', message);
+    expectFailure(await dumped('--exclude-table=none'), 'DatabaseAuthFailed', message);
+    expectSuccess(await dumped('--no-subscriptions'));
+    expectSuccess(await dumped('--schema=public'));
+    expectSuccess(await runs.backup({ ...database('odd') }));
+    // Another database's are not in this one's dump.
+    await fresh('plain');
+    expectSuccess(await runs.backup({ ...database('plain'), keys }));
+    await sql('alter subscription "s 1" set (slot_name = none)', 'odd');
+    await sql('drop subscription "s 1"', 'odd');
+    await sql('drop database plain');
+  });
+
+  test('that pg_dump would silently give no options of a user mapping is told so', async () => {
+    await fresh('odd');
+    await sql(
+      "create foreign data wrapper w; create server away foreign data wrapper w; create user mapping for postgres server away options (password 'canary-mapping')",
+      'odd',
+    );
+    const message = /it lacks SUPERUSER for the options of the user mapping of postgres on server away$/;
+    const refused = await dumped();
+    expectFailure(refused, 'DatabaseAuthFailed', message);
+    expect(refused.output).not.toContain('canary-mapping');
+    await sql('revoke pg_read_all_data from reader');
+    expectFailure(await dumped(), 'DatabaseAuthFailed', message);
+    await sql('grant pg_read_all_data to reader');
+    await sql('alter user mapping for postgres server away options (drop password)', 'odd');
+    expectSuccess(await dumped());
+    await sql('drop database odd');
+  });
+});
+
+describe('a login that may not come in', () => {
+  const keys = { username: 'shut', password: 'canary-shut' };
+
+  test('by its role, or for want of CONNECT, is told as such', async () => {
+    await sql("create role shut password 'canary-shut'");
+    const byRole = /role "shut" is not permitted to log in/;
+    expectFailure(await runs.backup(source({ keys })), 'DatabaseAuthFailed', byRole);
+    await sql('alter role shut login; grant pg_read_all_data to shut; revoke connect on database orders from public');
+    const byGrant = /permission denied for database "orders"/;
+    expectFailure(await runs.backup(source({ keys })), 'DatabaseAuthFailed', byGrant);
+    expectFailure(await runs.backup(whole({ keys })), 'DatabaseAuthFailed', byGrant);
+    await sql('grant connect on database orders to public; drop role shut');
   });
 });
 
@@ -244,9 +252,9 @@ describe('a login that fails', () => {
     ['a host', 'could not translate host name "certificate.shop" to address', undefined, 'DatabaseUnreachable'],
   ])('for %s is told as such', async (_what, said, mode, reason) => {
     const psql = await runs.tool('psql', '', `cat >&2 << 'END'\npsql: error: ${from}${said}\nEND\nexit 2`);
-    const access = { ...login, ...(mode === undefined ? {} : { tls: { mode } }) };
+    const access = { ...source().access, ...(mode === undefined ? {} : { tls: { mode } }) };
     const ended = await runs.backup(source({ access, tools: [psql, server.bin] }));
-    await expectFailure(ended, reason, /connection to server at "db"/);
+    expectFailure(ended, reason, /connection to server at "db"/);
     const message = ended.result?.run.outcome === 'Failed' ? ended.result.run.message : '';
     expect(message.includes('spec.database.tls')).toBe(reason === 'ConfigInvalid' && !said.includes('database "cert'));
   });
@@ -263,7 +271,7 @@ describe('F23 what a dump tool says', () => {
     const body = `${version}\n${words}\necho ' is bad' >&2\nexit 3`;
     const tool = await runs.tool('pg_dump', join(server.bin, 'pg_dump'), body);
     const ended = await runs.backup(source({ keys: { username: 'odd', password }, tools: [tool, server.bin] }));
-    await expectFailure(ended, 'DumpFailed', /exit code 3: [\][secrt]*\[secret\] is bad$/);
+    expectFailure(ended, 'DumpFailed', /exit code 3: [\][secrt]*\[secret\] is bad$/);
     const told = `${ended.output}\n${JSON.stringify(ended.result)}`;
     for (const part of ['canary', '[a&', '(id)/']) expect(told).not.toContain(part);
   });
@@ -280,7 +288,7 @@ describe('F23 what a dump tool says', () => {
       arguments: ['dump-it'],
     });
     const told = 'login is <[secret]> mode is <on> password is <[secret]> tls is <[secret] [secret] [secret]>';
-    await expectFailure(ended, 'DumpFailed', /exit code 4: /);
+    expectFailure(ended, 'DumpFailed', /exit code 4: /);
     expect(ended.result?.run).toMatchObject({ message: expect.stringContaining(told) });
     expect(`${ended.output}${JSON.stringify(ended.result)}`).not.toMatch(/canary|BEGIN/);
   });
@@ -316,12 +324,12 @@ describe('TLS', () => {
     const tls = { mode, ...(whose === undefined ? {} : { authorities: words }) };
     const ended = await runs.backup(
       source({
-        access: { ...login, tls },
+        access: { ...source().access, tls },
         database: { ...source().database, host },
         ...(whose === undefined ? {} : { authorities: authorities[whose] }),
       }),
     );
     if (message === undefined) expectSuccess(ended);
-    else await expectFailure(ended, 'ConfigInvalid', message);
+    else expectFailure(ended, 'ConfigInvalid', message);
   });
 });

@@ -4,10 +4,11 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Reason, reasons } from '../../crds/rules/reasons.ts';
+import { expectFailure, raw } from '../executor/engine-outcome.ts';
 import { type Backup, EngineRuns, type Source } from '../executor/engine-run.ts';
 import { Authority } from '../rig/cluster/certificates.ts';
 import { run } from '../rig/command.ts';
-import { freePort } from '../rig/servers/place.ts';
+import { withFreePort } from '../rig/servers/place.ts';
 import { type Redis, startRedis } from '../rig/servers/redis.ts';
 
 const log = (line: string) => console.error(line);
@@ -63,19 +64,10 @@ SET plain "of another database"
 
 const library = "#!lua name=library\nredis.register_function('answer', function() return 42 end)";
 
-async function expectFailure(ended: Backup, reason: Reason, message: RegExp): Promise<void> {
-  expect(ended.result?.run, ended.output).toMatchObject({ outcome: 'Failed', reason });
-  expect(ended.result?.run.outcome === 'Failed' && ended.result.run.message).toMatch(message);
-  expect(ended.code).toBe(reasons[reason].exitCode);
-  expect(ended.names).toEqual([]);
-}
-
 /** The bytes of an uncompressed backup's dump. */
 async function dumpOf(backup: Backup): Promise<Buffer> {
   return readFile(backup.names.find((name) => name.endsWith('.snap')) ?? '');
 }
-
-const raw = { task: { compression: { algorithm: 'none', level: 0 } } } as const;
 
 test.each([
   ['as dump.rdb', 'no'],
@@ -167,6 +159,34 @@ test('half a dump goes into no server', async () => {
   expect(await target.cli('DBSIZE')).toBe('0');
 });
 
+test('an overwrite that cannot come about costs the server nothing', async () => {
+  await server.cli('DEBUG', 'POPULATE', '1000', 'many', '64');
+  const dump = await dumpOf(await runs.backup(source(server, raw)));
+  const target = await another();
+  await target.cli('SET', 'living', '1');
+  const untouched = (reason: Reason): string => `${reasons[reason].exitCode} ${reason} untouched`;
+  const expectLiving = async () => expect(await target.cli('KEYS', '*')).toBe('living');
+
+  const half = await runs.restore(source(target), dump.subarray(0, dump.length / 2), 'Overwrite');
+  expect(half.exit, half.output).toBe(untouched('RestoreFailed'));
+  await expectLiving();
+  const newer = Buffer.concat([Buffer.from('REDIS9999'), dump.subarray(9)]);
+  const later = await runs.restore(source(target), newer, 'Overwrite');
+  expect(later.exit, later.output).toBe(untouched('RestoreFailed'));
+  expect(later.error).toMatch(/9999/);
+  await expectLiving();
+  await target.cli('ACL', 'SETUSER', 'modest', 'on', '>canary-word', '~*', '+@all', '-flushall');
+  const keys = { username: 'modest', password: 'canary-word' };
+  const modest = await runs.restore(source(target, { keys }), dump, 'Overwrite');
+  expect(modest.exit, modest.output).toBe(untouched('DatabaseAuthFailed'));
+  expect(modest.error).toMatch(/"modest" may not run FLUSHALL/);
+  await expectLiving();
+  await target.cli('ACL', 'SETUSER', 'modest', '+flushall');
+  const over = await runs.restore(source(target, { keys }), dump, 'Overwrite');
+  expect(over.exit, over.output).toBe('0 -');
+  expect(await target.cli('DEBUG', 'DIGEST')).toBe(await server.cli('DEBUG', 'DIGEST'));
+}, 120_000);
+
 test('a server that sends from a file, one that keeps no sums, and one that compresses nothing', async () => {
   for (const options of [
     ['--repl-diskless-sync', 'no'],
@@ -237,27 +257,23 @@ test.each<[string, Partial<Source>, Reason, RegExp]>([
   ],
 ])('%s', async (_what, over, reason, message) => {
   const ended = await runs.backup(source(server, over));
-  await expectFailure(ended, reason, message);
+  expectFailure(ended, reason, message);
   expect(ended.output).not.toContain('canary-wrong');
 });
 
 test('a login that may not be sent the data, by name', async () => {
   await server.cli('ACL', 'SETUSER', 'reader', 'on', '>reader-password', '~*', '+@all', '-sync');
   const keys = { username: 'reader', password: 'reader-password' };
-  await expectFailure(
-    await runs.backup(source(server, { keys })),
-    'DatabaseAuthFailed',
-    /"reader" may not run SYNC.*\+sync/,
-  );
+  expectFailure(await runs.backup(source(server, { keys })), 'DatabaseAuthFailed', /"reader" may not run SYNC.*\+sync/);
   await server.cli('ACL', 'SETUSER', 'reader', '-acl');
-  await expectFailure(await runs.backup(source(server, { keys })), 'DumpFailed', /NOPERM.*sync/);
+  expectFailure(await runs.backup(source(server, { keys })), 'DumpFailed', /NOPERM.*sync/);
   await server.cli('ACL', 'SETUSER', 'reader', '-info');
-  await expectFailure(await runs.backup(source(server, { keys })), 'DatabaseAuthFailed', /NOPERM.*info/);
+  expectFailure(await runs.backup(source(server, { keys })), 'DatabaseAuthFailed', /NOPERM.*info/);
 });
 
 test('a replica whose server is gone', async () => {
   const replica = await another({ options: ['--replicaof', '127.0.0.1', '9'] });
-  await expectFailure(await runs.backup(source(replica)), 'DumpFailed', /replica whose link to its master is down/);
+  expectFailure(await runs.backup(source(replica)), 'DumpFailed', /replica whose link to its master is down/);
 });
 
 test('TLS: the authority is asked, where one is named, and no plain word is spoken', async () => {
@@ -265,9 +281,11 @@ test('TLS: the authority is asked, where one is named, and no plain word is spok
   const authority = await Authority.create(join(folder, 'ca'));
   const { cert, key } = await authority.sign('server', { commonName: 'server', names: ['127.0.0.1'] });
   await run(['chmod', '-R', 'a+rX', folder]);
-  const port = await freePort();
   const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', authority.cert];
-  const one = await another({ options: ['--tls-port', String(port), '--tls-auth-clients', 'no', ...files] });
+  const { port, one } = await withFreePort(async (port) => {
+    const options = ['--tls-port', String(port), '--tls-auth-clients', 'no', ...files];
+    return { port, one: await another({ options }) };
+  });
   const words = 'ConfigMap "cache-ca", key "ca.crt"';
   const over = (mode: 'require' | 'verify-ca', authorities?: string): Partial<Source> => ({
     database: { host: one.host, port },
@@ -280,21 +298,26 @@ test('TLS: the authority is asked, where one is named, and no plain word is spok
     const backup = await runs.backup(source(one, right));
     expect(backup.result?.run, backup.output).toMatchObject({ outcome: 'Succeeded' });
   }
-  await expectFailure(
+  await one.cli('SET', 'living', '1');
+  const ended = await runs.restore(source(one, over('require')), Buffer.from('x'), 'Overwrite');
+  expect(ended.exit, ended.output).toBe(`${reasons.ConfigInvalid.exitCode} ConfigInvalid untouched`);
+  expect(ended.error).toMatch(/a restore over TLS is not possible/);
+  expect(await one.cli('GET', 'living')).toBe('1');
+  expectFailure(
     await runs.backup(source(one, over('verify-ca', others))),
     'ConfigInvalid',
     /spec\.database\.tls: .*certificate/,
   );
-  await expectFailure(
+  expectFailure(
     await runs.backup(source(one, over('verify-ca', ''))),
     'SecretInvalid',
     /ConfigMap "cache-ca", key "ca.crt"/,
   );
   // A server that is spoken to in TLS and knows none waits for the end of a line.
   const plain = { ...over('require'), database: { host: one.host, port: one.port } };
-  await expectFailure(await runs.backup(source(one, plain)), 'DatabaseUnreachable', /no answer within 20 s/);
+  expectFailure(await runs.backup(source(one, plain)), 'DatabaseUnreachable', /no answer within 20 s/);
   const { tls: _tls, ...open } = over('require').access ?? {};
-  await expectFailure(
+  expectFailure(
     await runs.backup(source(one, { database: { host: one.host, port }, access: open })),
     'DatabaseUnreachable',
     /127\.0\.0\.1/,
@@ -303,11 +326,7 @@ test('TLS: the authority is asked, where one is named, and no plain word is spok
 
 test('a mode of TLS that redis-cli cannot keep', async () => {
   const access = { ...source(server).access, tls: { mode: 'verify-full' } } as const;
-  await expectFailure(
-    await runs.backup(source(server, { access })),
-    'ConfigInvalid',
-    /checks no host name: use verify-ca/,
-  );
+  expectFailure(await runs.backup(source(server, { access })), 'ConfigInvalid', /checks no host name: use verify-ca/);
 });
 
 test.each<[string, string, Reason, RegExp]>([
@@ -332,7 +351,7 @@ test.each<[string, string, Reason, RegExp]>([
   const tools = [
     await runs.tool('redis-cli', '/usr/bin/redis-cli', `case "$*" in *--rdb*) ${body} ;; *) exec "$REAL" "$@" ;; esac`),
   ];
-  await expectFailure(await runs.backup(source(server, { tools })), reason, message);
+  expectFailure(await runs.backup(source(server, { tools })), reason, message);
 });
 
 test('a server that is killed while it sends', async () => {
@@ -348,7 +367,7 @@ test('a server that is killed while it sends', async () => {
     await one.stop('SIGKILL');
     await run(['touch', join(tools, 'redis-cli.go')]);
   });
-  await expectFailure(ended, 'DumpFailed', /exit code 1/);
+  expectFailure(ended, 'DumpFailed', /exit code 1/);
 });
 
 test('the password stands in no argument of any program', async () => {

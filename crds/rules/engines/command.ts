@@ -7,6 +7,8 @@ import { code } from './script.ts';
 const shell = `
 # The command finds the keys of the Secret as files.
 log_in() {
+  set -- "$KEYS"/*
+  [ -z "$DBBACKUP_SECRET" ] || [ -e "$1" ] || refuse ${code('SecretInvalid')} "read Secret \\"$DBBACKUP_SECRET\\": it is missing or has no keys"
   DBBACKUP_KEYS=$KEYS DBBACKUP_AUTHORITIES=$AUTHORITIES
   export DBBACKUP_KEYS DBBACKUP_AUTHORITIES
   tell serverVersion ''
@@ -30,8 +32,13 @@ contents() {
   echo 0
 }
 
-clear() {
+can_restore() {
   :
+}
+
+# What goes and when only the command knows.
+clear() {
+  touches
 }
 
 restore() {

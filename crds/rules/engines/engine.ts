@@ -78,7 +78,7 @@ export interface Engine {
   /**
    * POSIX shell, run with `set -u` by the frame in script.ts. It defines three functions:
    * - `log_in`: credentials from the files `$KEYS/$DBBACKUP_<NAME>_KEY`, checks with `need KEY` or `have KEY`; TLS from `$DBBACKUP_TLS_MODE` (empty: not
-   *   set) and `$AUTHORITIES` (a file of certificates; empty: none); versions of tool and server fit; facts by `tell serverVersion|toolVersion|identity TEXT`. It
+   *   set) and `$AUTHORITIES` (a file of certificates; empty: none); versions of tool and server fit; facts by `tell serverVersion|toolVersion|identity|only TEXT`. It
    *   ends with `refuse CODE REASON SENTENCE` when anything is wrong. Also run before a restore.
    * - `preflight ARGUMENT...`: the login can read what will be dumped; what it lacks is named (DatabaseAuthFailed). Given the same arguments
    *   as dump. Not run before a restore.
@@ -89,13 +89,17 @@ export interface Engine {
    */
   shell: string;
   /**
-   * POSIX shell, placed after `shell` by restoreScript. It defines three functions:
+   * POSIX shell, placed after `shell` by restoreScript. It defines four functions:
    * - `contents`: prints how many things there are in the target that a restore would meet; 0 means that it is empty. Not 0 as exit code: it
    *   cannot tell. Asked twice: at the beginning and right before `restore`.
-   * - `clear`: empties the target; only called for ifNotEmpty Overwrite, after log_in.
+   * - `can_restore`: ends with `refuse` when the restore cannot work: a program is missing, the login lacks a right, the tool is older than the dump.
+   *   Called when the target is about to be cleared or, as it is empty, restored into; `$verdict` is `overwrite` or `restore`.
+   * - `clear`: empties the target; only called for ifNotEmpty Overwrite. It calls `touches` before the first thing that it destroys, and `spares`
+   *   when that did not come about; what fails before leaves the target as it was, and is told so. It may leave both to `restore`.
    * - `restore ARGUMENT...`: reads the whole dump from standard input and puts it back; not 0 when it failed. The arguments are those of
    *   the restore (engine command: the restoreCommand).
-   * At hand as well: `$DBBACKUP_IF_NOT_EMPTY`, and `$dumped_database`, the name of the database that was dumped; both only in `restore`.
+   * At hand as well, but not in `contents`: `$verdict`, `$DBBACKUP_IF_NOT_EMPTY`, `$dumped_database`, the name of the database that was dumped, and
+   * `$dumped_tool`, the version of the tool that dumped it (empty where nobody knows); `major VERSION` gives its first number.
    */
   restoreShell: string;
   byHand(database: Scope & { restoreCommand?: string[] }): ByHand;

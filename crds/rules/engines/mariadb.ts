@@ -6,4 +6,5 @@ export const mariadb = mysqlFamily({
   dumpTools: ['mariadb-dump', 'mysqldump'],
   clients: ['mariadb', 'mysql'],
   choices: ['ignore-table', 'ignore-table-data'],
+  switches: ['dump-history'],
 });

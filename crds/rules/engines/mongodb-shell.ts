@@ -20,6 +20,16 @@ const must = (answer) => { if (answer.ok !== 1) throw answer; return answer; };
 let server;
 const on = (database, command) => must(server.getSiblingDB(database).runCommand(command));
 const names = () => env.DBBACKUP_DATABASE !== '' ? [env.DBBACKUP_DATABASE] : on('admin', { listDatabases: 1, nameOnly: true }).databases.map((one) => one.name).filter((name) => !['admin', 'config', 'local'].includes(name));
+const collections = (database, command) => {
+  const { firstBatch, id, ns } = on(database, { listCollections: 1, nameOnly: true, ...command }).cursor;
+  const all = [...firstBatch];
+  for (let next = id; String(next ?? 0) !== '0'; ) {
+    const { nextBatch, id: further } = on(database, { getMore: next, collection: ns.slice(database.length + 1) }).cursor;
+    all.push(...nextBatch);
+    next = further;
+  }
+  return all;
+};
 const attempt = (action) => {
   try {
     server = connect('mongodb://' + login + host + ':' + env.DBBACKUP_PORT + '/?' + options.join('&'));
@@ -44,7 +54,7 @@ attempt(() => {
 const rights = `${connect}
 attempt(() => {
   for (const name of names())
-    for (const { name: collection, type } of on(name, { listCollections: 1, nameOnly: true, authorizedCollections: false }).cursor.firstBatch)
+    for (const { name: collection, type } of collections(name, { authorizedCollections: false }))
       if (type !== 'view' && !collection.startsWith('system.')) on(name, { find: collection, limit: 1, projection: { _id: 1 } });
   say('ok', '');
 });`;
@@ -52,7 +62,7 @@ attempt(() => {
 const count = `${connect}
 attempt(() => {
   let found = 0;
-  for (const name of names()) found += on(name, { listCollections: 1, nameOnly: true }).cursor.firstBatch.filter((one) => !one.name.startsWith('system.')).length;
+  for (const name of names()) found += collections(name, {}).filter((one) => !one.name.startsWith('system.')).length;
   say('ok', found);
 });`;
 
@@ -155,7 +165,12 @@ contents() {
   printf '%s\\n' "$said" | sed -n 's/^ok //p'
 }
 
+can_restore() {
+  command -v mongorestore > /dev/null || refuse ${code('ConfigInvalid')} "run mongorestore: the image has no such program"
+}
+
 clear() {
+  touches
   said=$(ask_empty)
   case $said in *'ok '*) ;; *) printf '%s\\n' "$said" >&2; return 1 ;; esac
 }

@@ -1,7 +1,7 @@
 // What MySQL and MariaDB have in common: one database or all of a server by the dump tool as SQL, restored by the client. What sets them
 // apart are the names of the tools, TLS, and who may see stored routines.
 import type { ByHand, Engine, Scope } from './engine.ts';
-import { mysqlRestore } from './mysql-restore.ts';
+import { databasesOfServer, mysqlRestore } from './mysql-restore.ts';
 import { mysqlShell } from './mysql-shell.ts';
 import { textDump } from './text-dump.ts';
 
@@ -13,6 +13,8 @@ export interface Flavour {
   clients: readonly string[];
   /** Options with a value that extraArgs may name. */
   choices: readonly string[];
+  /** Options without a value that it alone knows. */
+  switches: readonly string[];
 }
 
 /** What may be chosen: which objects are dumped, and in what form rows are written. */
@@ -31,7 +33,7 @@ function byHand({ clients }: Flavour, { allDatabases }: Scope): ByHand {
   const database = allDatabases === true ? '' : ' --database="$MYSQL_DATABASE"';
   const count =
     allDatabases === true
-      ? "select count(*) from information_schema.schemata where schema_name not in ('mysql', 'sys', 'information_schema', 'performance_schema', 'test')"
+      ? databasesOfServer
       : '(select count(*) from information_schema.tables where table_schema = database()) + (select count(*) from information_schema.routines where routine_schema = database()) + (select count(*) from information_schema.events where event_schema = database())';
   const query = allDatabases === true ? count : `select ${count}`;
   return {
@@ -60,7 +62,7 @@ function byHand({ clients }: Flavour, { allDatabases }: Scope): ByHand {
 export function mysqlFamily(flavour: Flavour): Engine {
   const allowed = Object.fromEntries([
     ...flavour.choices.map((name) => [`--${name}`, true] as const),
-    ...withoutValue.map((name) => [`--${name}`, false] as const),
+    ...[...withoutValue, ...flavour.switches].map((name) => [`--${name}`, false] as const),
   ]);
   const endMarker = textDump({ tool: flavour.dumpTools[0] ?? '', begins, ends });
   return {

@@ -10,19 +10,22 @@ const here = "(held.s = '%' or database() like held.s)";
 const held = "(select '' as p, '' as s $rows) as held";
 const allOf = (rows: string): string => `${rows}.p in (', ALL,', ', ALL PRIVILEGES,')`;
 const all = allOf('held');
-const wanted =
-  "(select 'SELECT' as p union all select 'SHOW VIEW' union all select 'TRIGGER' union all select 'EVENT') as wanted";
+const rightsTable = (rights: readonly string[]): string =>
+  `(${rights.map((right) => `select '${right}' as p`).join(' union all ')}) as wanted`;
+const reading = ['SELECT', 'SHOW VIEW', 'TRIGGER', 'EVENT'];
 
-const grants = sql(`
+/** Which of the rights the login lacks on the database at hand, or on the server; after held_rights, and with $unneeded. */
+export const lacking = (rights: readonly string[]): string =>
+  sql(`
   select coalesce(group_concat(wanted.p order by wanted.p separator ', '), '') from
-  ${wanted}
+  ${rightsTable(rights)}
   where wanted.p not in ($unneeded)
   and not exists (select 1 from ${held} where (${all} or held.p like concat('%, ', wanted.p, ',%')) and ${here})`);
 
 /** What is taken back of rights on the server, by right and schema. The last four are never dumped with all databases, and mysql can hold no trigger. */
 const takenBack = sql(`
   select coalesce(group_concat(concat(wanted.p, ' on ', barred.s, '.*') order by barred.s, wanted.p separator ', '), '') from
-  ${wanted} join (select '' as p, '' as s $barred) as barred on ${allOf('barred')} or barred.p like concat('%, ', wanted.p, ',%')
+  ${rightsTable(reading)} join (select '' as p, '' as s $barred) as barred on ${allOf('barred')} or barred.p like concat('%, ', wanted.p, ',%')
   where wanted.p not in ($unneeded) and not (barred.s = 'mysql' and wanted.p = 'TRIGGER') and if(database() is null,
   barred.s not in ('information_schema', 'performance_schema', 'sys', 'ndbinfo'), barred.s = database())`);
 
@@ -135,7 +138,7 @@ login_failed() {
   case $(tail -c 900 "$TEMPORARY/stderr") in
     *'ERROR 2026 '* | *'ERROR 3159 '*) refuse ${code('ConfigInvalid')} "spec.database.tls: $said" ;;
     *'ERROR 1049 '*) refuse ${code('ConfigInvalid')} "spec.database.name: $said" ;;
-    *'ERROR 1044 '* | *'ERROR 1045 '* | *'ERROR 1130 '* | *'ERROR 1698 '* | *'ERROR 1862 '* | *'ERROR 3118 '*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
+    *'ERROR 1044 '* | *'ERROR 1045 '* | *'ERROR 1130 '* | *'ERROR 1698 '* | *'ERROR 1820 '* | *'ERROR 1862 '* | *'ERROR 3118 '* | *'ERROR 4151 '*) refuse ${code('DatabaseAuthFailed')} "$said" ;;
     *'ERROR 1251 '* | *'ERROR 2059 '* | *'ERROR 2061 '*) refuse ${code('VersionSkew')} "$said" ;;
     *) refuse ${code('DatabaseUnreachable')} "$said" ;;
   esac
@@ -173,9 +176,10 @@ preflight() {
       --skip-routines) routines=no ;;
       --skip-events) unneeded="$unneeded, 'EVENT'" ;;
       --skip-triggers) unneeded="$unneeded, 'TRIGGER'" ;;
+      --dump-history) "$dumper" --no-defaults --help 2> /dev/null | grep -q dump-history || refuse ${code('ConfigInvalid')} "spec.database.extraArgs: $dumper knows no --dump-history: take an image of MariaDB 10.11 or newer" ;;
     esac
   done
-  lacks=$(ask "${grants}") || question_failed
+  lacks=$(ask "${lacking(reading)}") || question_failed
   [ -z "$lacks" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of \${DBBACKUP_DATABASE:-the server}: it lacks $lacks on \${DBBACKUP_DATABASE:-*}.*"
   barred=$(ask "${takenBack}") || question_failed
   [ -z "$barred" ] || refuse ${code('DatabaseAuthFailed')} "the login may not read all of \${DBBACKUP_DATABASE:-the server}: it has no $barred, by REVOKE"

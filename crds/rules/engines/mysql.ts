@@ -6,4 +6,5 @@ export const mysql = mysqlFamily({
   dumpTools: ['mysqldump'],
   clients: ['mysql'],
   choices: ['ignore-table'],
+  switches: [],
 });

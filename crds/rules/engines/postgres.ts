@@ -25,7 +25,7 @@ const ofOne = {
 };
 const ofAll = {
   withValue: ['exclude-database', ...ofBoth.withValue],
-  withoutValue: [...ofBoth.withoutValue, 'no-role-passwords'],
+  withoutValue: [...ofBoth.withoutValue, 'no-role-passwords', 'globals-only', 'roles-only'],
 };
 
 const allowed = ({ withValue, withoutValue }: typeof ofBoth): Record<string, boolean> =>

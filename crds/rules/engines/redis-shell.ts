@@ -137,9 +137,30 @@ contents() {
   echo "$sum"
 }
 
-# Servers before 7 have no functions.
+# A login that may not ask what it may do is left to the restore itself.
+can_restore() {
+  case $DBBACKUP_TLS_MODE in '' | disable) ;; *) refuse ${code('ConfigInvalid')} "spec.database.tls: a restore over TLS is not possible: place the dump in the data folder of a stopped server, see the docs" ;; esac
+  server=\${tool%-cli}-server
+  command -v "$server" > /dev/null || refuse ${code('ConfigInvalid')} "run $server, which reads the dump: the image has no such program"
+  for command in 'RESTORE key 0 value' FLUSHALL; do
+    case $verdict:$command:$(ask ACL DRYRUN "\${username:-default}" $command) in
+      restore:FLUSHALL:*) ;;
+      *'no permissions to run'*) refuse ${code('DatabaseAuthFailed')} "the login \\"\${username:-default}\\" may not run \${command%% *}: give it +@all" ;;
+    esac
+  done
+}
+
+# Nothing goes before the scratch server has read the whole dump, see restore.
 clear() {
-  [ "$(ask FLUSHALL)" = OK ] && case $(ask FUNCTION FLUSH) in OK | ERR*) ;; *) return 1 ;; esac
+  :
+}
+
+# Servers before 7 have no functions.
+flush() {
+  touches
+  said=$(ask FLUSHALL)
+  [ "$said" = OK ] && said=$(ask FUNCTION FLUSH)
+  case $said in OK | ERR*unknown*) ;; *) printf '%s\\n' "$said" >&2; return 1 ;; esac
 }
 
 word() {
@@ -153,8 +174,6 @@ scratch() {
 # No client reads an RDB file, only a server does. One that lives for this restore reads it from a pipe, needs memory but no disk, and
 # hands its keys on. MIGRATE writes over no key of the target.
 restore() {
-  case $DBBACKUP_TLS_MODE in '' | disable) ;; *) echo "a restore over TLS is not possible: place the dump in the data folder of a stopped server, see the docs" >&2; return 1 ;; esac
-  server=\${tool%-cli}-server
   mkfifo "$TEMPORARY/dump.rdb" || return
   exec 3<&0
   # Its name goes as soon as both ends are open: a server that finds a file broken opens it once more to say why, and would wait for ever.
@@ -165,6 +184,7 @@ restore() {
     kill -0 "$scratch_pid" 2> /dev/null || { tail -c 600 "$TEMPORARY/log" >&2; return 1; }
     sleep 0.2
   done
+  [ "$verdict" != overwrite ] || flush || return 1
   databases=$(scratch INFO keyspace | tr -d '\\r' | sed -n 's/^db\\([0-9]*\\):.*/\\1/p' | tail -n 1)
   if [ -n "$databases" ]; then
     {

@@ -27,6 +27,19 @@ count_things() {
   things=$(contents 2>> "$TEMPORARY/stderr") || refuse ${code('RestoreFailed')} "look whether the target is empty: $(complaint)"
 }
 
+# touches: what follows may destroy something of the target. spares: it has not.
+touches() {
+  rm -f "$TEMPORARY/untouched"
+}
+spares() {
+  : > "$TEMPORARY/untouched"
+}
+
+# major VERSION: its first number, such as 15 of "pg_dump (PostgreSQL) 15.18"; empty where it has none.
+major() {
+  printf '%s\\n' "$1" | sed -n 's/^[^0-9]*\\([0-9][0-9]*\\).*/\\1/p'
+}
+
 # Tells the executor that this container lives, also while the tool takes no bytes.
 tell_alive() {
   count=0
@@ -51,7 +64,7 @@ while [ ! -e "$RUN/${runFiles.verdict}" ]; do
   [ ! -e "$TEMPORARY/gone" ] || refuse ${code('RestoreFailed')} "the executor has given up or is gone: nothing was restored"
   nap
 done
-{ read -r verdict; read -r DBBACKUP_IF_NOT_EMPTY; IFS= read -r dumped_database; } < "$RUN/${runFiles.verdict}"
+{ read -r verdict; read -r DBBACKUP_IF_NOT_EMPTY; IFS= read -r dumped_database; IFS= read -r dumped_tool; } < "$RUN/${runFiles.verdict}"
 export DBBACKUP_IF_NOT_EMPTY
 case $verdict in
   restore)
@@ -63,8 +76,13 @@ case $verdict in
       *:Skip) refuse 0 TargetNotEmpty "$now" ;;
       *) refuse ${code('TargetNotEmpty')} "$now" ;;
     esac
+    can_restore
     ;;
-  overwrite) clear 2>> "$TEMPORARY/stderr" || refuse ${code('RestoreFailed')} "empty the target: $(complaint)" ;;
+  overwrite)
+    spares
+    can_restore
+    clear 2>> "$TEMPORARY/stderr" || refuse ${code('RestoreFailed')} "empty the target: $(complaint)"
+    ;;
   refuse) refuse ${code('TargetNotEmpty')} "the target holds $things things already" ;;
   *) finish 0 - ;;
 esac

@@ -1,6 +1,6 @@
 // The programs of the container that talks to the database: a frame of POSIX shell around the engine's own part. They hold no value of a
 // manifest; those come as variables and files. Whatever happens they end, and say how in the exit file.
-import { paths, runFiles } from '../contract.ts';
+import { paths, runFiles, untouched } from '../contract.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Engine } from './engine.ts';
 import { restoreMain } from './restore-script.ts';
@@ -74,12 +74,12 @@ complaint() {
   words | tail -c 600 | tr '\\n' ' '
 }
 
-# refuse CODE REASON SENTENCE
+# refuse CODE REASON SENTENCE. A restore says as well when it has destroyed nothing, see restore-script.ts.
 refuse() {
   sentence=$(printf '%s\\n' "$3" | struck) || sentence=$3
   printf '%s\\n' "$sentence" >&2
   printf '%s\\n' "$sentence" | tail -c 1000 > "$RUN/${runFiles.error}"
-  finish "$1" "$2"
+  finish "$1" "$2$([ ! -e "$TEMPORARY/untouched" ] || echo ' ${untouched}')"
 }
 
 # have KEY: it is there and not empty.

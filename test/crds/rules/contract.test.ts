@@ -277,5 +277,7 @@ test('facts are read a line at a time, unknown and broken lines passed over', ()
     serverVersion: '16.4',
     toolVersion: 'pg_dump = 16',
     identity: '',
+    onlyRoles: false,
   });
+  expect(decodeFacts('only=roles\n').onlyRoles).toBe(true);
 });
