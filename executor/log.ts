@@ -8,15 +8,19 @@ const shortestSecret = 8;
 export class Secrets {
   readonly #values = new Set<string>();
 
+  /** As it is, and as JSON and a URL would write it. */
   add(value: string): void {
     if (value.length < shortestSecret) return;
     this.#values.add(value);
     this.#values.add(JSON.stringify(value).slice(1, -1));
+    this.#values.add(encodeURIComponent(value.toWellFormed()));
   }
 
   strike(text: string): string {
     let clean = text;
-    for (const value of this.#values) clean = clean.replaceAll(value, '[secret]');
+    // The longest first: one that begins another would leave the other's end.
+    for (const value of [...this.#values].sort((a, b) => b.length - a.length))
+      clean = clean.replaceAll(value, '[secret]');
     return clean;
   }
 }

@@ -3,7 +3,6 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { decodeTask, type Result } from '../crds/rules/contract.ts';
-import { encodeReport } from '../crds/rules/contract-commands.ts';
 import { explain, reasons } from '../crds/rules/reasons.ts';
 import { backup } from './backup.ts';
 import { commandsFor } from './commands.ts';
@@ -36,7 +35,7 @@ function tell(result: Result): void {
 
 const commands = commandsFor(process.env, {
   tell: (one) => {
-    say({ log, secrets }, messagePath, encodeReport(one));
+    say({ log, secrets }, messagePath, one);
     if (one.run.outcome !== 'Failed') committed = true;
   },
   worsen: (means) => {

@@ -54,8 +54,9 @@ function compareClocks(run: Run, storage: Storage): void {
 
 async function preflight(run: Run, storage: Storage): Promise<Manifest | undefined> {
   const committed = await findCommitted(run, storage);
-  compareClocks(run, storage);
+  // What is committed stays so whatever this node's clock says, by which retention deletes nothing then.
   if (committed !== undefined) return committed;
+  compareClocks(run, storage);
   run.signal.throwIfAborted();
   const id = snapshotId(new Date(run.task.time), run.task.owner, randomBytes(2).toString('hex'));
   await storage.probe(dataKey(run.prefix, id));

@@ -5,7 +5,7 @@ import type { Manifest } from '../crds/rules/manifest.ts';
 import { dataKey, manifestKey } from '../crds/rules/names.ts';
 import { deletions, type RetainedSnapshot, retain } from '../crds/rules/retention.ts';
 import { RunError, toRunError } from './errors.ts';
-import { clockToleranceMilliseconds, deleteOrphans } from './leftovers.ts';
+import { clockToleranceMilliseconds, deleteOrphans, trustedNow } from './leftovers.ts';
 import type { Run } from './run.ts';
 import { type Stock, takeStock } from './stock.ts';
 import { ObjectLocked, type Storage } from './storage/storage.ts';
@@ -45,9 +45,9 @@ function retained({ id, time, identity, identitySince }: Manifest): RetainedSnap
 }
 
 /** Ids that no rule keeps, the oldest first; each verdict is logged with its reasons. */
-function judge(run: Run, ours: readonly Manifest[], committed: string): string[] {
+function judge(run: Run, now: Date, ours: readonly Manifest[], committed: string): string[] {
   const { retention } = run.task;
-  const verdicts = retain(retention, ours.map(retained), run.now()).map((verdict) =>
+  const verdicts = retain(retention, ours.map(retained), now).map((verdict) =>
     verdict.id === committed ? { ...verdict, keep: [...verdict.keep, 'just committed'] } : verdict,
   );
   const missing = (retention.pin ?? []).filter((id) => !ours.some((one) => one.id === id));
@@ -125,7 +125,7 @@ async function sweep(run: Run, storage: Storage, committed: string, known: Known
     stock = await takeStock(run, storage);
     const failure = objection(storage, stock, known);
     if (failure !== undefined) return { stock, ...pruned, failure };
-    await removeAll(run, storage, judge(run, stock.ours, committed), pruned);
+    await removeAll(run, storage, judge(run, trustedNow(run, storage), stock.ours, committed), pruned);
     await deleteOrphans(run, storage, stock.orphans);
     return { stock, ...pruned };
   } catch (cause) {

@@ -34,10 +34,14 @@ function errorOf(answer: HttpAnswer, body: string): string {
   return answer.header('x-ms-error-code') || (/<Code>(\w+)<\/Code>/.exec(body)?.[1] ?? '');
 }
 
+/** What Azure says to a key or a SAS token that is not good any more. */
+const isProofRefused = (answer: HttpAnswer): boolean =>
+  answer.status === 403 && ['AuthenticationFailed', 'AuthorizationFailure'].includes(answer.header('x-ms-error-code'));
+
 export async function openAzure(run: Run, task: AzureTask, { attempts, firstPart }: Tuning = {}): Promise<Storage> {
   const access = await azureAccess(run, task);
   const agents = await storageAgents(run, { endpoint: access.account.href });
-  const client = new HttpClient(agents, { sign: access.sign, errorOf }, run.now, attempts);
+  const client = new HttpClient(agents, { sign: access.sign, errorOf, isProofRefused }, run.now, attempts);
   const url = new URL(`${access.account.href.replace(/\/+$/, '')}/${encodeURIComponent(task.container)}`);
   const sizes = { limits: azureLimits, ...(firstPart === undefined ? {} : { firstPart }) };
   return new AzureStorage({ client, url }, task.container, sizes, run.now);

@@ -4,8 +4,8 @@ import { lstat, open, readdir, unlink } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type { DirectoryTask } from '../../crds/rules/contract.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
-import { codeOf, RunError, toRunError } from '../errors.ts';
-import { Folders } from './folders.ts';
+import { codeOf, RunError } from '../errors.ts';
+import { Folders, volumeError } from './folders.ts';
 import {
   ObjectExists,
   type ObjectLocked,
@@ -36,7 +36,7 @@ class DirectoryStorage implements Storage {
       return await action();
     } catch (error) {
       if (error instanceof ObjectExists) throw error;
-      throw toRunError(error, `${verb} "${key}" on claim "${this.#claim}"`, fallback);
+      throw volumeError(error, `${verb} "${key}" on claim "${this.#claim}"`, fallback);
     }
   }
 
@@ -147,6 +147,8 @@ class DirectoryStorage implements Storage {
   }
 
   async abortPending({ key, id }: PendingUpload): Promise<void> {
+    // A volume without links has the name taken first: what was killed then is an empty file, which would stand for a commit.
+    if ((await this.head(key))?.size === 0) await this.delete(key);
     await this.#remove('remove the unfinished', key, id);
   }
 

@@ -2,9 +2,26 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { join, posix, sep } from 'node:path';
 import type { DirectoryTask } from '../../crds/rules/contract.ts';
+import type { Reason } from '../../crds/rules/reasons.ts';
 import { codeOf, RunError, toRunError } from '../errors.ts';
 
 const folderMode = 0o750;
+
+/** What lets a pod into a volume is no right of a store. */
+const notAllowed =
+  ', the pod may not: set spec.job.fsGroup to a group that may write the volume, or give its folder to that group';
+const hints: Record<string, string> = {
+  EACCES: notAllowed,
+  EPERM: notAllowed,
+  EROFS: ', the volume is mounted read-only: spec.storage.pvc needs a claim that can be written',
+};
+
+/** As toRunError, with what to do where the volume does not let the pod in. */
+export function volumeError(error: unknown, doing: string, fallback: Reason): RunError {
+  if (error instanceof RunError) return error;
+  const { reason, message } = toRunError(error, doing, fallback);
+  return new RunError(reason, `${message}${hints[codeOf(error)] ?? ''}`, { cause: error });
+}
 
 export class Folders {
   readonly #volume: string;
@@ -19,7 +36,7 @@ export class Folders {
     try {
       return new Folders(await realpath(volume), task.subPath ?? '');
     } catch (error) {
-      throw toRunError(error, `open the volume of claim "${task.claimName}"`, 'StorageUnreachable');
+      throw volumeError(error, `open the volume of claim "${task.claimName}"`, 'StorageUnreachable');
     }
   }
 

@@ -31,6 +31,8 @@ export class HttpError extends Error {
 export interface Dialect {
   /** The request with the proof of who asks; with `renew` not the proof that was refused. */
   sign(request: HttpRequest, renew: boolean): Promise<HttpRequest>;
+  /** Whether the proof itself was refused, beside each 401: it may have been replaced since it was read. */
+  isProofRefused?(answer: HttpAnswer): boolean;
   /** The code in a refusal. */
   errorOf(answer: HttpAnswer, body: string): string;
 }
@@ -111,8 +113,8 @@ export class HttpClient {
 
   async #once(ask: Ask): Promise<HttpAnswer> {
     let answer = await this.#send(ask, false);
-    if (answer.status === 401) {
-      // A token may have been withdrawn before it expired.
+    if (answer.status === 401 || this.#dialect.isProofRefused?.(answer) === true) {
+      // A token may have been withdrawn before it expired, a key replaced.
       await readAll(answer, largestRefusal).catch(() => {});
       answer = await this.#send(ask, true);
     }

@@ -7,6 +7,7 @@ import { RunError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { readKey, readOptionalKey } from '../secret.ts';
 import { type Agents, storageAgents } from './agents.ts';
+import { isLoginRefused } from './s3-errors.ts';
 import { checksumsOf } from './s3-settings.ts';
 
 /** Tries of one request, the first included. The client waits longer each time, at most 20 s: together half a minute and more. */
@@ -14,7 +15,7 @@ const defaultAttempts = 10;
 const connectMilliseconds = 10_000;
 /** Without a byte in either direction. A request that makes progress may take as long as it wants. */
 const idleMilliseconds = 60_000;
-/** Credentials are read again when they are this old: a Secret may be rotated during a long dump. */
+/** Credentials are read again when they are this old, and when the store refuses them: a Secret may be rotated during a long dump. */
 const credentialsMilliseconds = 600_000;
 
 export interface S3Connection {
@@ -69,9 +70,33 @@ async function lookAtLogin(run: Run, { secret, roleArn }: S3Task): Promise<void>
   });
 }
 
+type Login = Awaited<ReturnType<S3Client['config']['credentials']>>;
+
+const isSame = (a: Login, b: Login): boolean =>
+  a.accessKeyId === b.accessKeyId && a.secretAccessKey === b.secretAccessKey && a.sessionToken === b.sessionToken;
+
+/** A request whose login is refused is tried once more where the Secret's files hold another one by now. */
+function renewLogin({ config, middlewareStack }: S3Client): void {
+  middlewareStack.add(
+    (next) => async (args) => {
+      const used = await config.credentials();
+      try {
+        return await next(args);
+      } catch (error) {
+        if (!isLoginRefused(error)) throw error;
+        const found = await config.credentials({ forceRefresh: true }).catch(() => used);
+        if (isSame(found, used)) throw error;
+        return next(args);
+      }
+    },
+    { step: 'initialize', name: 'renewLogin', priority: 'high' },
+  );
+}
+
 export async function connectS3(run: Run, task: S3Task, attempts = defaultAttempts): Promise<S3Connection> {
   await lookAtLogin(run, task);
   const client = new S3Client(configure(run, task, attempts, await storageAgents(run, task)));
+  if (task.secret !== undefined) renewLogin(client);
   let ahead: number | undefined;
   client.middlewareStack.add(
     (next) => async (args) => {

@@ -107,6 +107,11 @@ export function isDenied(error: unknown): boolean {
   return statusOf(error) === 403 || ['AccessDenied', 'ObjectLocked'].includes(nameOf(error));
 }
 
+/** Whether another login may be let through; an answer to HEAD says no more than the status. */
+export function isLoginRefused(error: unknown): boolean {
+  return [401, 403].includes(statusOf(error)) || reasonsByName[nameOf(error)] === 'StorageAuthFailed';
+}
+
 /** An answer of a service of AWS, as against one that could not be read. */
 const isService = (error: unknown): boolean => error instanceof Error && '$fault' in error;
 

@@ -28,7 +28,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Some network volumes have no link: there the name is taken first. */
+/** Some network volumes have no link: there the name is taken first. Killed before the rename, both are taken back as an unfinished upload. */
 async function appear(partial: string, path: string): Promise<void> {
   try {
     await link(partial, path);

@@ -10,6 +10,9 @@ import { inOrder } from './ordered.ts';
 const blockBytes = 4_194_304;
 /** Each holds its block and what comes of it, at most as much again: 4 times 8 MiB. Four is also how many threads libuv has. */
 const blocksAtOnce = 4;
+/** zstd's tables for a block: up to 15 MiB at level 9, and up to 70 MiB above. Two keep two cores busy. */
+const lightestLevels = 9;
+const heavyBlocksAtOnce = 2;
 /** What a block becomes fits into one piece where it compresses 3:1; each piece more is a way to the threads and back. */
 const outputBytes = 1_572_864;
 
@@ -29,11 +32,16 @@ function packer({ algorithm, level }: { algorithm: 'zstd' | 'gzip'; level: numbe
     });
 }
 
+function atOnce({ algorithm, level }: Task['compression']): number {
+  return algorithm === 'zstd' && level > lightestLevels ? heavyBlocksAtOnce : blocksAtOnce;
+}
+
 /** An empty stream becomes one empty frame: the stock programs refuse a file of nothing. */
 export async function* compress(
   source: AsyncIterable<Buffer>,
-  { algorithm, level }: Task['compression'],
+  compression: Task['compression'],
 ): AsyncGenerator<Buffer, void, void> {
+  const { algorithm, level } = compression;
   if (algorithm === 'none') yield* source;
   else {
     const packed = packer({ algorithm, level });
@@ -41,7 +49,7 @@ export async function* compress(
     const free: Buffer[] = [];
     const allocate = (): Buffer => free.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
     const blocks = parts(source, () => blockBytes, allocate);
-    yield* inOrder(blocks, blocksAtOnce, async ({ body }) => {
+    yield* inOrder(blocks, atOnce(compression), async ({ body }) => {
       const result = await packed(body);
       free.push(body);
       return result;

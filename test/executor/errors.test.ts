@@ -78,9 +78,17 @@ test('an error that has a reason keeps it', () => {
   expect(s3Error(error, 'put "a"', 'UploadFailed')).toBe(error);
 });
 
-test('secrets are struck out, written plainly or as JSON', () => {
+test('secrets are struck out, written plainly, as JSON or as in a URL', () => {
   const secrets = new Secrets();
   secrets.add('pass"word\\123');
+  expect(secrets.strike('https://store/?sig=pass%22word%5C123&a=b')).toBe('https://store/?sig=[secret]&a=b');
   expect(secrets.strike(JSON.stringify({ text: 'a pass"word\\123 b' }))).toBe('{"text":"a [secret] b"}');
   expect(secrets.strike('a pass"word\\123 b')).toBe('a [secret] b');
+});
+
+test('a secret that begins another leaves nothing of it', () => {
+  const secrets = new Secrets();
+  secrets.add('canary-1');
+  secrets.add('canary-1-and-more');
+  expect(secrets.strike('a canary-1-and-more b')).toBe('a [secret] b');
 });

@@ -1,5 +1,6 @@
 // The FIFO against writers of every kind: late, slow, silent, killed, and none at all.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,12 +104,21 @@ test('a killed writer ends the stream, which is then not known to be whole', asy
 });
 
 test('calling the run off ends a reader that waits, before and after the first byte', async () => {
-  for (const script of ['sleep 60', 'exec 3> "$1"; printf some >&3; sleep 60']) {
-    void shell(script);
+  const done = `${path}.done`;
+  for (const script of ['', 'exec 3> "$1"; printf some >&3; ']) {
+    void shell(`${script}touch "$1.done"; sleep 60`);
     const callOff = new AbortController();
-    const reading = read({ signal: callOff.signal });
-    setTimeout(() => callOff.abort(new RunError('Canceled', 'stop')), 300);
+    const reading = read({
+      signal: callOff.signal,
+      // Asked before each look for the first byte, so that the look comes after the byte; and the end of the run after the look.
+      ended: async () => {
+        while (!existsSync(done)) await pause(10);
+        setImmediate(() => callOff.abort(new RunError('Canceled', 'stop')));
+        return false;
+      },
+    });
     await expect(reading).rejects.toMatchObject({ reason: 'Canceled' });
+    await rm(done);
   }
 });
 

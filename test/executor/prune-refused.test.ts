@@ -2,7 +2,7 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { dataKey, snapshotId } from '../../crds/rules/names.ts';
+import { dataKey, manifestKey, snapshotId } from '../../crds/rules/names.ts';
 import { RunError } from '../../executor/errors.ts';
 import { prune } from '../../executor/prune.ts';
 import { openStorage } from '../../executor/storage/open.ts';
@@ -17,7 +17,7 @@ let bare: BareRun;
 let storage: Storage;
 
 async function begin(retention = { keepLast: 2, maxDeletesPerRun: 10 }): Promise<void> {
-  const task = taskFor({ kind: 'directory', claimName: 'backups' }, {}, { retention });
+  const task = taskFor({ kind: 'directory', claimName: 'backups' }, {}, { time: now.toISOString(), retention });
   bare = await bareRun(task, { now: () => now });
   storage = await openStorage(bare.run);
 }
@@ -33,6 +33,11 @@ async function left(): Promise<string[]> {
   const names: string[] = [];
   for await (const { key } of storage.list(bare.run.prefix)) names.push(key.slice(bare.run.prefix.length));
   return names.sort();
+}
+
+async function age(name: string, days: number): Promise<void> {
+  const then = new Date(now.getTime() - days * 86_400_000);
+  await utimes(join(bare.run.folders.volume, bare.run.prefix, name), then, then);
 }
 
 const both = (...ids: string[]) => ids.flatMap((id) => [`${id}.snap`, `${id}.snap.json`]).sort();
@@ -57,6 +62,22 @@ describe('a store that fails', () => {
     };
     expect(await prune(bare.run, storage, committed)).toEqual({ pruneError: 'prune: list "p/": HTTP 503' });
   });
+});
+
+test('a listing that leaves a manifest out: its data stays, and that is said', async () => {
+  const [newest, hidden, orphan] = [await snapshot(0), await snapshot(20), await snapshot(21)];
+  for (const id of [hidden, orphan]) await age(`${id}.snap`, 20);
+  await storage.delete(manifestKey(bare.run.prefix, orphan));
+  const list = storage.list.bind(storage);
+  storage.list = async function* (prefix) {
+    for await (const object of list(prefix)) if (object.key !== manifestKey(prefix, hidden)) yield object;
+  };
+  expect(await prune(bare.run, storage, newest)).toMatchObject({ count: 1, deleted: 0, pruneError: '' });
+  storage.list = list;
+  expect(await left()).toEqual(both(newest, hidden));
+  expect(bare.lines).toContainEqual(
+    expect.objectContaining({ key: dataKey(bare.run.prefix, hidden), msg: expect.stringContaining('data is left') }),
+  );
 });
 
 describe('a bucket that locks its objects', () => {
@@ -111,7 +132,7 @@ describe('a bucket that locks its objects', () => {
     const then = new Date(now.getTime() - 20 * 86_400_000);
     const orphan = snapshotId(then, bare.run.task.owner, 'ffff');
     await storage.putSmall(dataKey(bare.run.prefix, orphan), 'data');
-    await utimes(join(bare.run.folders.volume, bare.run.prefix, `${orphan}.snap`), then, then);
+    await age(`${orphan}.snap`, 20);
     expect(await prune(bare.run, locking([orphan]), new_)).toMatchObject({ pruneError: '' });
     expect(await left()).toContain(`${orphan}.snap`);
   });

@@ -24,7 +24,7 @@ async function begin(over: Partial<Task> = {}): Promise<void> {
   const task = taskFor(
     { kind: 'directory', claimName: 'backups' },
     {},
-    { retention: { keepLast: 2, maxDeletesPerRun: 10 }, ...over },
+    { time: now.toISOString(), retention: { keepLast: 2, maxDeletesPerRun: 10 }, ...over },
   );
   bare = await bareRun(task, { now: () => now });
   storage = await openStorage(bare.run);

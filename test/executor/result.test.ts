@@ -2,7 +2,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   decodeFacts,
   decodeResult,
@@ -11,7 +12,9 @@ import {
   resultLimit,
   type Success,
 } from '../../crds/rules/contract.ts';
-import { rewrite } from '../../executor/result.ts';
+import { decodeReport } from '../../crds/rules/contract-commands.ts';
+import { Secrets } from '../../executor/log.ts';
+import { report, rewrite, say } from '../../executor/result.ts';
 
 let folder = '';
 beforeEach(async () => {
@@ -84,4 +87,37 @@ test('facts that are long or hold control characters do not push the result over
   const text = encodeResult({ run: { ...run, engineVersion, identity }, inventory });
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(resultLimit);
   expect(decodeResult(text)?.run.outcome).toBe('Succeeded');
+});
+
+describe('a secret that is also the name of a database', () => {
+  /** The id of an access key, as MinIO lets one choose it. */
+  const struck = () => {
+    const secrets = new Secrets();
+    secrets.add('orders-db');
+    return { log: pino({ enabled: false }), secrets };
+  };
+
+  test('stays in the key of what was stored: no other key leads there', async () => {
+    const path = join(folder, 'termination-log');
+    const key = 'shop/orders-db/20260301T010000Z-0123abcd.snap';
+    report(struck(), path, { run: { ...run, key }, inventory: { ...inventory, pruneError: 'list "shop/orders-db/"' } });
+    const told = decodeResult(await readFile(path, 'utf8'));
+    expect(told?.run).toEqual({ ...run, key });
+    expect(told?.inventory?.pruneError).toBe('list "shop/[secret]/"');
+    const { id, storedSize, sha256 } = run;
+    const verified = { command: 'verify', id, key, storedSize, sha256, opened: true, durationSeconds: 1 } as const;
+    say(struck(), path, { run: { outcome: 'Succeeded', ...verified } });
+    expect(decodeReport(await readFile(path, 'utf8'))?.run).toMatchObject({ key });
+  });
+
+  test('is struck out of messages, before they are cut', async () => {
+    const path = join(folder, 'termination-log');
+    const message = `${'x'.repeat(694)}orders-db`;
+    report(struck(), path, { run: { outcome: 'Failed', reason: 'StorageDenied', message } });
+    expect(await readFile(path, 'utf8')).toContain('x[s ...');
+    say(struck(), path, {
+      run: { outcome: 'Skipped', command: 'restore', why: 'NoSnapshot', message: 'of orders-db' },
+    });
+    expect(decodeReport(await readFile(path, 'utf8'))?.run).toMatchObject({ message: 'of [secret]' });
+  });
 });

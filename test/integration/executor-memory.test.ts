@@ -90,6 +90,14 @@ test('F43 so is what it needs neither compressed nor encrypted, where the upload
   expect(await measure({ compression: { algorithm: 'none', level: 0 } })).toBeLessThan(limitMebibytes);
 });
 
+test('F43 so is what it needs at a high level of zstd, whose tables are ten times as large', {
+  timeout: 600_000,
+}, async () => {
+  expect(await measure({ compression: { algorithm: 'zstd', level: 15 } }, s3.endpoint, 32 * mebibyte)).toBeLessThan(
+    limitMebibytes,
+  );
+});
+
 test('F43 a store that is far slower than the dump holds the dump back, not the bytes in memory', {
   timeout: 600_000,
 }, async () => {

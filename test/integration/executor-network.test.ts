@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Task } from '../../crds/rules/contract.ts';
 import type { Reason } from '../../crds/rules/reasons.ts';
+import { readCommitted } from '../../executor/exchange.ts';
+import { prepare } from '../../executor/prepare.ts';
 import { openS3 } from '../../executor/storage/s3.ts';
 import { ObjectExists, type Storage } from '../../executor/storage/storage.ts';
 import { type BareRun, bareRun } from '../executor/bare-run.ts';
 import type { Ended } from '../executor/pod.ts';
 import { type Fault, type Request, type S3Proxy, startS3Proxy } from '../executor/s3-proxy.ts';
+import { storeSnapshot } from '../executor/stored-snapshot.ts';
 import { Place, startWorld, type World } from '../executor/world.ts';
 
 let world: World;
@@ -218,6 +221,13 @@ describe('a whole run', () => {
     expect(result?.run, output).toMatchObject({ outcome: 'Failed', reason: 'ConfigInvalid' });
     expect(result?.run.outcome === 'Failed' && result.run.message).toMatch(/on this node and .* in the store/);
     expect(code).toBe(10);
+  });
+
+  test('F40 on such a node, of a Job whose snapshot is there already, has nothing to begin', async () => {
+    const { id } = await storeSnapshot(bare.run, storage);
+    proxy.clockOffset = -8 * 60_000;
+    await prepare(bare.run);
+    expect(await readCommitted(bare.run.folders.run)).toMatchObject({ id });
   });
 
   test('F40 during which the clocks part still succeeds and deletes nothing', async () => {

@@ -254,6 +254,55 @@ describe('the role of a service account', () => {
   });
 });
 
+/** What the store says to a login that it knows. */
+const refusals = [
+  ['no right', 403, 'AccessDenied', ''],
+  ['a bucket that is not there', 404, 'NoSuchBucket', 'the bucket does not exist'],
+] as const;
+
+describe('a login that the cloud gives', () => {
+  const before = { ...process.env };
+  let sts: StsServer;
+
+  beforeEach(async () => {
+    sts = await startStsServer();
+    sts.answer = { credentials: { id: 'ASIAOFTHEROLE0000000', key: 'key-of-the-role' } };
+  });
+  afterEach(async () => {
+    process.env = { ...before };
+    await sts.stop();
+  });
+
+  const roleArn = 'arn:aws:iam::123456789012:role/backups';
+  const none = { secret: undefined } as unknown as Partial<S3Task>;
+  /** EKS's webhook sets the same variables as the controller does for a role that the spec names. */
+  const byRole = async (token: string) => {
+    await writeFile(token, 'token-canary');
+    return { AWS_ROLE_ARN: roleArn, AWS_WEB_IDENTITY_TOKEN_FILE: token, AWS_ENDPOINT_URL_STS: sts.endpoint };
+  };
+  const byChain = async () => ({ AWS_ACCESS_KEY_ID: 'ASIAOFTHENODE0000000', AWS_SECRET_ACCESS_KEY: 'key-canary' });
+  const ways = [
+    ['workloadIdentity with a role', { roleArn }, byRole, 'ASIAOFTHEROLE0000000'],
+    ['workloadIdentity without a role', none, byRole, 'ASIAOFTHEROLE0000000'],
+    ['default', none, byChain, 'ASIAOFTHENODE0000000'],
+  ] as const;
+
+  test.each(ways.flatMap(([way, ...how]) => refusals.map((refusal) => [way, refusal[0], how, refusal] as const)))(
+    '%s meets %s, which is StorageDenied',
+    async (_way, _what, [over, variables, id], [, status, code, said]) => {
+      const { storage, one } = await open(over, 'token-canary');
+      const file = join(one.run.folders.cloudToken, 'token');
+      Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: 'true', ...(await variables(file)) });
+      proxy.onRequest = () => ({ status, body: xml(code) });
+      const error = await storage.probe('postgres/a.snap').catch((cause: unknown) => cause);
+      expect(error).toMatchObject({ reason: 'StorageDenied' });
+      expect(String(error)).toContain(`in bucket "answers": ${code} (HTTP ${status})${said === '' ? '' : `, ${said}`}`);
+      expect(String(error)).not.toMatch(/canary/i);
+      expect(proxy.seen.map(({ headers }) => headers.authorization)).toEqual([expect.stringContaining(`=${id}/`)]);
+    },
+  );
+});
+
 test('with nothing to log in with the SDK finds no identity, which is a failed login', async () => {
   const { storage } = await open({ secret: undefined } as unknown as Partial<S3Task>);
   const before = { ...process.env };

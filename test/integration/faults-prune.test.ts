@@ -8,7 +8,7 @@ import { commit } from '../../executor/commit.ts';
 import { describe as describeSnapshot } from '../../executor/describe.ts';
 import { prune } from '../../executor/prune.ts';
 import type { Run } from '../../executor/run.ts';
-import type { Storage } from '../../executor/storage/storage.ts';
+import type { Storage, StoredObject } from '../../executor/storage/storage.ts';
 import {
   archiveOf,
   type BarePlace,
@@ -52,6 +52,16 @@ async function snapshot({ run }: BareRun, storage: Storage, day: number): Promis
   await storage.putSmall(`${run.prefix}${id}.snap`, 'data');
   await commit(dayRun, storage, await describeSnapshot(dayRun, storage, passed, new Date(dayRun.task.time)));
   return id;
+}
+
+/** What a store answers to a question for a listing. */
+function listingOf(objects: readonly StoredObject[]): string {
+  const contents = objects.map(
+    ({ key, size, modifiedAt }) =>
+      `<Contents><Key>${key}</Key><Size>${size}</Size><LastModified>${modifiedAt.toISOString()}</LastModified></Contents>`,
+  );
+  const head = `<Name>backups</Name><KeyCount>${objects.length}</KeyCount><IsTruncated>false</IsTruncated>`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult>${head}${contents.join('')}</ListBucketResult>`;
 }
 
 let ownDigits = '';
@@ -185,6 +195,26 @@ describe('F40 a cache before the store', () => {
     expect(await prune(bare.run, seen, ids[3] ?? '')).toMatchObject({ deleted: 0, count: 2 });
     expect(await place.names()).toEqual(both([ids[0] ?? '', ids[3] ?? '']));
   });
+});
+
+test('F40 a listing that leaves one old manifest out costs its data nothing', async () => {
+  const place = store.place();
+  const bare = await place.run({ ...raw, retention: { keepLast: 9, maxDeletesPerRun: 10 } });
+  const { storage, prefix } = await place.look();
+  const ids: string[] = [];
+  for (const day of [1, 2, 3]) ids.push(await snapshot(bare, storage, day));
+  const [hidden = '', orphan = '', newest = ''] = ids;
+  await storage.delete(`${prefix}${orphan}.snap.json`);
+  const old = new Date(Date.now() - 9 * 86_400_000);
+  for (const id of [hidden, orphan]) await utimes(join(store.s3.directory, 'backups', `${prefix}${id}.snap`), old, old);
+  const objects: StoredObject[] = [];
+  for await (const object of storage.list(prefix))
+    if (object.key !== `${prefix}${hidden}.snap.json`) objects.push(object);
+  store.proxy.onRequest = (request) => (isList(request) ? { status: 200, body: listingOf(objects) } : 'pass');
+  const left = { pruneError: '', deleted: 0, count: 1 };
+  expect(await prune(bare.run, await place.storage(bare), newest)).toMatchObject(left);
+  expect(await place.names()).toEqual(both([hidden, newest]));
+  expect(bare.lines).toContainEqual(expect.objectContaining({ key: `${prefix}${hidden}.snap`, level: 40 }));
 });
 
 describe('F39 two executors that draw the same key', () => {

@@ -190,13 +190,13 @@ describe('F37 credentials that are rotated during an upload', () => {
     await store.s3.addUser({ access: second.id, secret: second.key, role: 'admin' });
   });
 
-  /** Puts an object whose login is replaced and taken away once its first part is stored. */
-  async function rotate(place: BarePlace, meanwhile: () => void): Promise<unknown> {
+  /** Puts an object whose login is taken away once its first part is stored, when the Secret's files hold `now`. */
+  async function rotate(place: BarePlace, now: typeof first, meanwhile = () => {}): Promise<unknown> {
     await store.s3.addUser({ access: first.id, secret: first.key, role: 'admin' });
     const bare = await place.run({}, {}, first);
     const storage = await place.storage(bare, 2);
     const source = inTwo(async () => {
-      await useLogin(bare.run, second);
+      await useLogin(bare.run, now);
       await store.s3.removeUser(first.id);
       meanwhile();
     });
@@ -205,23 +205,32 @@ describe('F37 credentials that are rotated during an upload', () => {
     return failureOf(storage.put(dataKey(bare.run.prefix, id), source, options));
   }
 
-  test('F37 are read again after some minutes, and the upload goes through', async () => {
+  test('F37 are read again when the store refuses the first, and the upload goes through at once', async () => {
     const place = store.place();
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
-    expect(await rotate(place, () => vi.setSystemTime(Date.now() + 9 * 60_000))).toBe('no failure');
+    expect(await rotate(place, second)).toBe('no failure');
     expect(await place.names()).toHaveLength(1);
     expect(await place.pending()).toBe(0);
   });
 
-  test('F37 fail the upload before that, without a word of them, and the next run takes it back', async () => {
+  test('F37 that have not come yet fail the upload, without a word of them, and the next run takes it back', async () => {
     const place = store.place();
-    const error = await rotate(place, () => {});
+    const error = await rotate(place, first);
     expect(error).toMatchObject({ reason: 'StorageAuthFailed' });
     expect(String(error)).not.toMatch(/canary/);
     expect(await place.names()).toEqual([]);
     const next = await place.run({}, {}, second);
     await prepare(next.run);
     await expectNothing(place);
+  });
+
+  test('F37 are read again after some minutes, before the store refuses the first', async () => {
+    const place = store.place();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+    const from = store.proxy.seen.length;
+    expect(await rotate(place, second, () => vi.setSystemTime(Date.now() + 9 * 60_000))).toBe('no failure');
+    const refused = (one: Request) => one.number > 1 && isPart(one);
+    expect(store.proxy.seen.slice(from).filter(refused)).toEqual([]);
+    expect(await place.names()).toHaveLength(1);
   });
 });
 
