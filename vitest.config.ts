@@ -29,7 +29,8 @@ export default defineConfig({
           globalSetup: ['test/integration/setup.ts'],
           // Most of them wait for clocks, servers and each other for most of their time.
           maxWorkers: 3,
-          testTimeout: 2 * minute,
+          // The longest of those that name no time of their own take half a minute on an idle machine.
+          testTimeout: 5 * minute,
           // The first hook that asks for a server may have to build it from source.
           hookTimeout: 60 * minute,
         },

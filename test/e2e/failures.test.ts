@@ -109,9 +109,7 @@ describe('a dump that is killed at half way', () => {
     const find = 'for p in /proc/[0-9]*; do if [ "$(cat "$p/comm")" = pg_dump ]; then kill -9 "${p#/proc/}"; fi; done';
     const killing = at.kubectl(['-n', namespace, 'exec', pod.metadata.name, '-c', 'dump', '--', 'sh', '-c', find]);
     // The container may end with the tool, and the shell that killed it with the container; what came of it is looked at below.
-    await killing.catch((error: Error) => {
-      if (!error.message.endsWith('exit code 137')) throw error;
-    });
+    await killing.catch(() => {});
     await expectFailure('orders', 'kill-tool', 'DumpFailed');
     await expectNextRunIsGood('orders', 'after-kill-tool');
   });
@@ -137,7 +135,8 @@ describe('an executor that is killed', () => {
     const before = survivors;
     const pod = await halfWay('orders', 'retry');
     await killContainer(at.kubectl, pod, 'executor', at.images.postgres.name);
-    const { status } = await runEnd(at.kubectl, namespace, 'orders', 'retry');
+    // Two dumps of a minute each, and the wait of Kubernetes between them.
+    const { status } = await runEnd(at.kubectl, namespace, 'orders', 'retry', 400);
     expect(status?.run?.outcome).toBe('Succeeded');
     expect(await podsOf(at.kubectl, namespace, status?.run?.jobUID ?? '')).toHaveLength(2);
     survivors = (await team.keys()).sort();
@@ -203,7 +202,7 @@ describe('a Job that is deleted by hand while it runs', () => {
     const end = await runEnd(at.kubectl, namespace, 'orders', 'deleted');
     expect(end.status?.failureReason).toBe('Unknown');
     expect((await team.keys()).sort()).toEqual(survivors);
-    const lease = await waitFor('the lock is free', async () => {
+    await waitFor('the lock is free', async () => {
       const found = await at.kubectl.json<{ spec: { holderIdentity?: string } }>([
         '-n',
         namespace,
@@ -211,9 +210,8 @@ describe('a Job that is deleted by hand while it runs', () => {
         'lease',
         `dbbackup-${database.host}`,
       ]);
-      return (found.spec.holderIdentity ?? '') === '' ? found : undefined;
+      return (found.spec.holderIdentity ?? '') === '';
     });
-    expect(lease.spec.holderIdentity ?? '').toBe('');
     expect(pod.metadata.annotations?.[annotations.lockEpoch]).toBeDefined();
     await expectNextRunIsGood('orders', 'after-deleted');
   });

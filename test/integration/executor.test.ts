@@ -136,10 +136,16 @@ test('attack 18: the dump container sees no storage Secret and the executor no d
   const prepare = pod.prepare();
   expect(await prepare.ended).toBe(0);
   const executor = pod.backup();
-  const environment = await readFile(`/proc/${executor.child.pid}/environ`, 'utf8');
-  expect(environment).not.toContain(world.postgres.password);
-  expect(environment).not.toContain(world.s3.secretAccessKey);
   const dump = await pod.dump(world.postgres);
+  for (const [{ child }, own] of [
+    [executor, 'DBBACKUP_TASK='],
+    [dump, 'DBBACKUP_SECRET='],
+  ] as const) {
+    const environment = await readFile(`/proc/${child.pid}/environ`, 'utf8');
+    expect(environment).toContain(own);
+    expect(environment).not.toContain(world.postgres.password);
+    expect(environment).not.toContain(world.s3.secretAccessKey);
+  }
   await Promise.all([dump.ended, executor.ended]);
   expect((await pod.conclude(executor)).code).toBe(0);
 });

@@ -20,6 +20,11 @@ import {
 const named = (all: Fixture[]): [string, Fixture][] => all.map((fixture) => [fixture.name, fixture]);
 const invalid = named(fixtures('invalid'));
 const valid = named(fixtures('valid'));
+/** One that nothing but the webhook refuses. */
+const [, only] = invalid.find(([, { layers, old }]) => old === undefined && layers.join() === 'webhook') as [
+  string,
+  Fixture,
+];
 const isUpdate = ([, { old }]: [string, Fixture]): boolean => old !== undefined;
 
 let cluster: AdmissionCluster;
@@ -39,6 +44,7 @@ beforeAll(async () => {
     expect(await cluster.apply(atAddress(configuration, webhook.port))).toMatchObject({ ok: true });
   await eventually('the webhook to be ready', async () => (await isReady(webhook)) || undefined);
   api = new ApiServer(cluster.cluster.kubeconfig, 'invalid');
+  await cluster.untilAsked('invalid');
 });
 
 afterAll(() => cluster?.stop());
@@ -104,6 +110,10 @@ describe('with the webhook', () => {
 describe('with the webhook removed', () => {
   beforeAll(async () => {
     await cluster.kubectl(['delete', 'mutatingwebhookconfiguration,validatingwebhookconfiguration', '--all']);
+    // It goes on asking for a moment.
+    await eventually('the API server to forget the webhook', async () =>
+      (await api.ask(only, 'Ignore')).isRefused ? undefined : true,
+    );
   });
 
   test.each(invalid)('%s is refused by the layers that it says, and by no other', async (_name, fixture) => {

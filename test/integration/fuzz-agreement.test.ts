@@ -121,6 +121,7 @@ describe('with the webhook', () => {
     for (const configuration of rendered.filter(({ kind }) => kind.endsWith('WebhookConfiguration')))
       expect(await api.apply(atAddress(configuration, webhook.port))).toMatchObject({ ok: true });
     await eventually('the webhook to be ready', async () => (await isReady(webhook)) || undefined);
+    await api.untilAsked(namespace);
   });
 
   test('offline validation and the API server take and refuse the same objects', { timeout: patience }, async () => {

@@ -152,6 +152,8 @@ function nodeTests(): void {
   it('forwards a port to a pod', async () => {
     await apply(pod('forwarded', 'echo hello > /scratch/index.html; exec httpd -f -p 8080 -h /scratch'));
     await wait('pod/forwarded', 'condition=Ready');
+    const listens = 'until wget -qO- http://127.0.0.1:8080/ > /dev/null 2>&1; do sleep 0.2; done';
+    await kubectl('node', ['exec', 'forwarded', '--', 'sh', '-c', listens]);
     const program = await binary('kubectl', quiet);
     const forward = spawn(program, ['--kubeconfig', cluster.kubeconfig, 'port-forward', 'pod/forwarded', ':8080']);
     try {

@@ -1,5 +1,6 @@
 // What the tests of the built cluster share: rigs in a directory of the test's own, and a search for anything they leave.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -77,7 +78,8 @@ export async function startAndKill(name: string, node: boolean, when: () => Prom
   const starter = spawn(process.execPath, ['--input-type=module', '-e', code], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+  const exited = once(starter, 'exit');
   await expect.poll(when, { timeout: 60_000, interval: 20 }).toBe(true);
   starter.kill('SIGKILL');
-  await new Promise((resolve) => starter.once('exit', resolve));
+  await exited;
 }

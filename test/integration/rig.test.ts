@@ -49,7 +49,7 @@ describe('a control plane by itself', () => {
   });
 
   it('starts over what a killed starter left running', async () => {
-    await startAndKill('alone', false, async () => (await recordedPrograms(rigDirectory('alone'))).length === 2);
+    await startAndKill('alone', false, async () => (await recordedPrograms(rigDirectory('alone'))).length >= 2);
     const left = await recordedPrograms(rigDirectory('alone'));
     await start('alone', false);
     expect(await Promise.all(left.map(isAlive))).not.toContain(true);

@@ -111,6 +111,7 @@ describe('with two webhooks', () => {
     for (const configuration of configurations) expect(await api.apply(configuration)).toMatchObject({ ok: true });
     for (const webhook of webhooks)
       await eventually('the webhook to be ready', async () => (await isReady(webhook)) || undefined);
+    await api.untilAsked('shop');
   });
 
   test.each([...onlyRulesKnow, ...theApiServerKnows])(
@@ -271,7 +272,7 @@ describe('with two webhooks', () => {
       for (const object of [named('new'), named('stored', { suspend: true })]) {
         const { ok, text } = await api.apply(object);
         expect(ok).toBe(false);
-        expect(text).toMatch(/failed calling webhook "mutate\.dbbackup\.io": .*\/mutate\?timeout=5s": .*refused/);
+        expect(text).toMatch(/failed calling webhook "mutate\.dbbackup\.io": .*\/mutate\?timeout=30s": .*refused/);
       }
       const { ok, text } = await api.try(clientSide, named('client-side', { suspend: true }));
       expect([ok, text]).toEqual([false, expect.stringContaining('failed calling webhook "mutate.dbbackup.io"')]);

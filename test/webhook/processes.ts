@@ -11,8 +11,9 @@ import { builtCluster, startBuilt } from '../rig/cluster/built.ts';
 import type { Cluster } from '../rig/cluster/cluster.ts';
 import { run } from '../rig/command.ts';
 import { type Child, startChild } from '../rig/servers/child.ts';
+import { backup } from './objects.ts';
 
-const patienceMilliseconds = 30_000;
+const patienceMilliseconds = 120_000;
 const log = (line: string) => process.stderr.write(`[rig] ${line}\n`);
 
 export interface KubernetesObject {
@@ -111,7 +112,8 @@ export class AdmissionCluster {
 
   async startWebhook(...flags: string[]): Promise<WebhookProcess> {
     const main = path.join(import.meta.dirname, '..', '..', 'webhook', 'main.ts');
-    const args = ['--port=0', '--health-port=0', '--host=127.0.0.1', '--interval-seconds=1', '--log-level=debug'];
+    const interval = flags.some((flag) => flag.startsWith('--interval-seconds=')) ? [] : ['--interval-seconds=1'];
+    const args = ['--port=0', '--health-port=0', '--host=127.0.0.1', ...interval, '--log-level=debug'];
     const env = { ...process.env, KUBECONFIG: await this.#webhookKubeconfig() };
     const child = await startChild([process.execPath, main, ...args, ...flags], { env });
     this.#children.push(child);
@@ -124,6 +126,18 @@ export class AdmissionCluster {
       return line === undefined ? undefined : (JSON.parse(line) as { port: number; healthPort: number });
     });
     return { child, ...ports };
+  }
+
+  /**
+   * Waits until the API server asks the webhook at all entries and believes it. A webhook that is ready has written whom to trust; the API
+   * server learns of that, and of the configurations themselves, some time later.
+   */
+  async untilAsked(namespace: string): Promise<void> {
+    const asked = backup({}, { name: 'asked', namespace, annotations: { 'dbbackup.io/trigger': 'asked' } });
+    await eventually('the API server to ask the webhook', async () => {
+      const { ok, text } = await this.try(['create', '--dry-run=server', '-o', 'json', '-f', '-'], asked);
+      return (ok && text.includes('"dbbackup.io/triggered-by"')) || undefined;
+    });
   }
 
   async stop(): Promise<void> {
@@ -164,7 +178,8 @@ export function fingerprint(port: number): Promise<string> {
 }
 
 /**
- * A webhook configuration as it is written, but reached at an address of this machine instead of a Service.
+ * A webhook configuration as it is written, but reached at an address of this machine instead of a Service, and with the patience that a
+ * busy machine needs: an answer that is late refuses an object, or leaves out in silence who set a trigger.
  * @param authorities PEM, where somebody else than the webhook says whom to trust
  */
 export function atAddress(configuration: KubernetesObject, port: number, authorities?: string): KubernetesObject {
@@ -174,6 +189,7 @@ export function atAddress(configuration: KubernetesObject, port: number, authori
     ...configuration,
     webhooks: webhooks.map(({ clientConfig, ...rest }) => ({
       ...rest,
+      timeoutSeconds: 30,
       clientConfig: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}`, ...trust },
     })),
   };

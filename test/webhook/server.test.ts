@@ -9,7 +9,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { authorityOf, type Certificate, makeCertificate } from '../../webhook/certificate.ts';
 import { drain, listen } from '../../webhook/listen.ts';
 import { review } from '../../webhook/review.ts';
-import { type AdmissionServer, admissionServer, application, healthServer } from '../../webhook/server.ts';
+import {
+  type AdmissionServer,
+  admissionServer,
+  application,
+  healthServer,
+  type Patience,
+} from '../../webhook/server.ts';
 import { backup, reviewOf } from './objects.ts';
 
 interface Reply {
@@ -24,8 +30,8 @@ const servers: AdmissionServer[] = [];
 let certificate: Certificate;
 let port: number;
 
-async function serve(decide: typeof review = review): Promise<AdmissionServer & { port: number }> {
-  const made = admissionServer(application(log, decide), { headers: 300, request: 600, look: 100 });
+async function serve(decide: typeof review = review, patience?: Patience): Promise<AdmissionServer & { port: number }> {
+  const made = admissionServer(application(log, decide), patience);
   made.server.setSecureContext(certificate);
   servers.push(made);
   return { ...made, port: await listen(made.server, 0) };
@@ -49,10 +55,10 @@ function ask(options: RequestOptions, body?: string | Buffer, to = port): Promis
 const post = (body: unknown, path = '/validate') => ask({ path, headers: json }, JSON.stringify(body));
 
 /** Writes this and then nothing more; resolves to all that comes back until the server hangs up. */
-function stall(text: string): Promise<string> {
+function stall(text: string, to = port): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = '';
-    const socket = connect({ host: '127.0.0.1', port, ca: authorityOf(certificate) }, () => socket.write(text));
+    const socket = connect({ host: '127.0.0.1', port: to, ca: authorityOf(certificate) }, () => socket.write(text));
     socket.setEncoding('utf8').on('data', (part: string) => {
       answer += part;
     });
@@ -157,7 +163,8 @@ test.each([
   ['headers', 'POST /validate HTTP/1.1\r\nHost: x\r\n'],
   ['a body', 'POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{'],
 ])('a client that stops in the middle of %s is cut off', async (_what, text) => {
-  expect(await stall(text)).toMatch(/^HTTP\/1\.1 408 /);
+  const { port: impatient } = await serve(review, { headers: 1_000, request: 2_000, look: 100 });
+  expect(await stall(text, impatient)).toMatch(/^HTTP\/1\.1 408 /);
 });
 
 test('what follows a body that was refused is not read as a request', async () => {
@@ -220,7 +227,7 @@ test('while it lingers, who asks is answered and told to close', async () => {
   const agent = new Agent({ keepAlive: true });
   const body = JSON.stringify(reviewOf({}));
   expect((await ask({ headers: json, agent }, body, own)).headers['connection']).toBe('keep-alive');
-  const drained = drain(server, connections, { linger: 200, limit: 0 });
+  const drained = drain(server, connections, { linger: 2_000, limit: 0 });
   const reply = await ask({ headers: json, agent }, body, own);
   expect([reply.status, reply.headers['connection']]).toEqual([200, 'close']);
   await drained;

@@ -1,4 +1,5 @@
 // The two forms of a built cluster, each brought up in order: what the next step needs is there before it begins.
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
 import { withLock } from '../lock.ts';
 import type { Log } from '../progress.ts';
@@ -60,15 +61,18 @@ async function bothOrNeither<T>(first: Promise<T>, second: Promise<void>): Promi
   return first;
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Below those that the system gives to connections: none of them takes it while the API server is down for a moment. */
+async function freePort(): Promise<number> {
+  for (let left = 100; left > 0; left--) {
+    const port = randomInt(20_000, 30_000);
+    if (await isFree(port)) return port;
+  }
+  throw new Error('find a free port: a hundred between 20000 and 29999 are taken');
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = net.createServer();
-    server.on('error', reject).listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address !== null && typeof address === 'object') resolve(address.port);
-        else reject(new Error('find a free port: the system named none'));
-      });
-    });
+    server.on('error', () => resolve(false)).listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }

@@ -13,6 +13,9 @@ export interface Recorded {
   readonly startTime: string;
 }
 
+/** For what takes no time on an idle machine. */
+const PATIENCE_MS = 60_000;
+
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /** The program keeps the shell's pid and start time through exec. */
@@ -38,12 +41,14 @@ export async function startProgram(directory: string, program: string, argv: rea
   child.on('error', () => {});
   child.unref();
   await log.close();
-  for (let waited = 0; waited < 5000; waited += 10) {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 10) {
     const [text] = await Promise.all([readFile(file, 'utf8').catch(() => ''), sleep(10)]);
     const found = parseRecord(program, text);
     if (found !== null && found.pid === child.pid) return identity(found);
   }
-  throw new Error(`start ${program}: it did not begin within 5 s\n${await logTail(directory, program)}`);
+  throw new Error(
+    `start ${program}: it did not begin within ${PATIENCE_MS / 1000} s\n${await logTail(directory, program)}`,
+  );
 }
 
 interface Stat extends Recorded {
@@ -51,14 +56,17 @@ interface Stat extends Recorded {
   readonly parent: number;
 }
 
-/** Reads a line of /proc/PID/stat and, after it, one with the boot it is of. The second field is a name in brackets and may hold anything, brackets included. */
+/**
+ * Reads a line of /proc/PID/stat and, after it, one with the boot it is of; a record without that is being written. The second field is a
+ * name in brackets and may hold anything, brackets included.
+ */
 export function parseRecord(program: string, text: string): Stat | null {
   const [line = '', boot = ''] = text.split('\n');
   const end = line.lastIndexOf(')');
   const fields = line.slice(end + 2).split(' ');
   const [state, parent] = fields;
   const ticks = fields[19];
-  if (end < 0 || state === undefined || parent === undefined || ticks === undefined) return null;
+  if (end < 0 || state === undefined || parent === undefined || ticks === undefined || boot === '') return null;
   return { program, pid: Number.parseInt(line, 10), startTime: `${ticks} of ${boot}`, state, parent: Number(parent) };
 }
 
@@ -75,12 +83,23 @@ export async function isAlive(recorded: Recorded): Promise<boolean> {
   return now !== null && now.startTime === recorded.startTime && now.state !== 'Z' && now.state !== 'X';
 }
 
+/** Empty where there is no file. */
+async function textOf(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return '';
+  });
+}
+
 export async function recordedPrograms(directory: string): Promise<Recorded[]> {
   const folder = path.join(directory, 'pids');
   const names = await readdir(folder).catch((): string[] => []);
   const found: Recorded[] = [];
   for (const name of names) {
-    const entry = parseRecord(name, await readFile(path.join(folder, name), 'utf8'));
+    const program = name.replace(/\.new$/, '');
+    // It may have got its lasting name, or have been removed, since the folder was read.
+    const text = (await textOf(path.join(folder, name))) || (await textOf(path.join(folder, program)));
+    const entry = parseRecord(program, text);
     if (entry !== null) found.push(identity(entry));
   }
   return found;
@@ -104,7 +123,7 @@ export async function killAll(programs: readonly Recorded[]): Promise<void> {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
-  for (let waited = 0; waited < 20_000; waited += 20) {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 20) {
     const alive = await Promise.all(programs.map(isAlive));
     if (!alive.includes(true)) return;
     await sleep(20);
@@ -112,7 +131,9 @@ export async function killAll(programs: readonly Recorded[]): Promise<void> {
   const left = (await Promise.all(programs.map(async (one) => ((await isAlive(one)) ? one : null)))).filter(
     (one) => one !== null,
   );
-  throw new Error(`stop ${left.map((one) => `${one.program} (pid ${one.pid})`).join(', ')}: still there after 20 s`);
+  throw new Error(
+    `stop ${left.map((one) => `${one.program} (pid ${one.pid})`).join(', ')}: still there after ${PATIENCE_MS / 1000} s`,
+  );
 }
 
 /** The last lines a program wrote, indented, for an error to end with. */

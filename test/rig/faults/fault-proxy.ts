@@ -58,10 +58,22 @@ export async function startFaultProxy(kubeconfig: string, namespace?: string): P
   // One for all: the client's certificate does not change.
   const access: { headers: Record<string, string>; agent?: Agent } = { headers: {} };
   await config.applyToHTTPSOptions(access as Parameters<KubeConfig['applyToHTTPSOptions']>[0]);
-  const server = createServer((request, response) => void forward(request, response));
+  const server = createServer((request, response) => {
+    forward(request, response).catch(() => response.destroy());
+  });
   const streams = new Set<Stream>();
   let frozen: string[] = [];
-  const listen = (port: number): Promise<void> => new Promise((done) => server.listen(port, '127.0.0.1', done));
+  const listen = (port: number): Promise<void> =>
+    new Promise((done) => {
+      const attempt = () => server.listen(port, '127.0.0.1');
+      // A connection of somebody else's may have the port for the moment.
+      const again = () => setTimeout(attempt, 100);
+      server.on('error', again).once('listening', () => {
+        server.off('error', again);
+        done();
+      });
+      attempt();
+    });
   await listen(0);
   const { port } = server.address() as AddressInfo;
   const isFrozen = ({ path }: Stream): boolean => frozen.some((end) => path.endsWith(end));

@@ -58,10 +58,10 @@ export async function startAzurite({ log }: { log: Log }): Promise<Azurite> {
         cwd: place,
       });
       const endpoint = `http://127.0.0.1:${port}/${account}`;
-      // Without credentials it answers "no authentication information", which is an answer.
+      // Without credentials it answers "no authentication information", which is an answer. Somebody else may answer at its port.
       const ready = () =>
         fetch(endpoint).then(
-          () => true,
+          ({ headers }) => headers.get('server')?.startsWith('Azurite') === true,
           () => false,
         );
       await untilReady('azurite', child, ready, startMilliseconds);

@@ -36,17 +36,19 @@ export interface VersitygwOptions {
   certificate?: Certificate;
 }
 
-/** Any answer will do: without credentials it answers "access denied". */
+const isOurs = (server: unknown): boolean => server === 'VERSITYGW';
+
+/** Any answer of its own will do, without credentials it is "access denied"; somebody else may answer at its port. */
 function answers(endpoint: string): Promise<boolean> {
   if (!endpoint.startsWith('https:'))
     return fetch(endpoint).then(
-      () => true,
+      ({ headers }) => isOurs(headers.get('server')),
       () => false,
     );
   return new Promise((done) => {
     const asking = request(endpoint, { rejectUnauthorized: false }, (answer) => {
       answer.resume();
-      done(true);
+      done(isOurs(answer.headers.server));
     });
     asking.on('error', () => done(false)).end();
   });
