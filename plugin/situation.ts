@@ -1,5 +1,6 @@
 // What a DatabaseBackup's state means for the person who reads it: one sentence with its impact, the fix, the next command. Pure.
 import type { DatabaseBackup } from '../crds/databasebackup.gen.ts';
+import { isToken } from '../crds/rules/admission/object-rules.ts';
 import { findCondition } from '../crds/rules/conditions.ts';
 import { containers } from '../crds/rules/contract.ts';
 import { annotations } from '../crds/rules/names.ts';
@@ -20,10 +21,10 @@ export interface Situation {
   notes: string[];
 }
 
-/** The token of a manual trigger that nobody has taken up yet. */
+/** The token of a manual trigger that nobody has taken up yet. One that the controller passes over asks for nothing. */
 export function pendingToken(backup: DatabaseBackup): string | undefined {
   const token = backup.metadata.annotations?.[annotations.trigger] ?? '';
-  return token === '' || token === backup.status?.lastHandledTrigger?.token ? undefined : token;
+  return token === '' || !isToken(token) || token === backup.status?.lastHandledTrigger?.token ? undefined : token;
 }
 
 /** A message of the controller without its own "Fix:", and that fix. */
@@ -147,7 +148,7 @@ function notesOf(backup: DatabaseBackup): string[] {
   const ready = findCondition(status?.conditions, 'Ready');
   const observed = status?.observedGeneration ?? -1;
   return [
-    ...(locked?.status === 'True' ? [`waiting for the lock: ${locked.message}`] : []),
+    ...(locked?.status === 'True' ? [`a run waits: ${locked.message}`] : []),
     ...(pendingToken(backup) === undefined ? [] : ['a manual backup was asked for and has not started']),
     ...(spec.suspend === true ? ['the schedule is suspended: only manual backups and those of the gate run'] : []),
     ...(spec.schedule === undefined ? ['there is no schedule: only manual backups run'] : []),

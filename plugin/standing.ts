@@ -38,7 +38,7 @@ function waitingFor({ status }: DatabaseBackup): string {
   const ready = findCondition(status?.conditions, 'Ready');
   if (ready?.status === 'False') return `the controller refuses the spec (${ready.reason}): ${oneLine(ready.message)}`;
   const locked = findCondition(status?.conditions, 'Locked');
-  if (locked?.status === 'True') return `queued behind the lock: ${oneLine(locked.message)}`;
+  if (locked?.status === 'True') return `queued: ${oneLine(locked.message)}`;
   const run = status?.run;
   if (run !== undefined && run.outcome === undefined) return `queued behind the run ${oneLine(run.jobName)}`;
   return 'waiting for the controller';

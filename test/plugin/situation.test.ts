@@ -178,7 +178,7 @@ it('notes whatever else holds', () => {
   });
   object.spec = { ...spec, suspend: true };
   expect(situation(object, now, '').notes).toEqual([
-    'waiting for the lock: held by job x since 01:00',
+    'a run waits: held by job x since 01:00',
     'a manual backup was asked for and has not started',
     'the schedule is suspended: only manual backups and those of the gate run',
     'there is no schedule: only manual backups run',

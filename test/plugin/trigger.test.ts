@@ -70,6 +70,12 @@ describe('asking', () => {
     expect(kube.tokens).toEqual([token]);
   });
 
+  it('asks anew in place of a token that the controller passes over: to wait for that would be for ever', async () => {
+    const kube = states(asked(healthy, 'vor dem Übergang'));
+    await trigger(world(kube), { ...waiting, wait: false });
+    expect(kube.tokens).toEqual([token]);
+  });
+
   it('reads again after a conflict and joins the trigger that was faster', async () => {
     const kube = { ...states(backup(), asked(healthy, 'faster')), setTrigger: () => Promise.reject(conflict) };
     const here = world(kube);
@@ -129,7 +135,7 @@ describe('following', () => {
       [
         `databasebackup.dbbackup.io/orders triggered (token ${token})`,
         'waiting for the controller',
-        'queued behind the lock: held by job other',
+        'queued: held by job other',
         'running: job orders-t-1',
         'dumped 1.0 GiB (last time 5.0 GiB), stored 256.0 MiB',
         '',
