@@ -4,7 +4,7 @@ import { latestDue, missedLimit, type Schedule } from '../../crds/rules/schedule
 import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { slotOf } from '../purpose.ts';
-import { made } from './waiting.ts';
+import { made } from './made.ts';
 
 /** A change of schedule or zone, and the end of a suspension, start the count of windows anew. */
 export function baseline(draft: Draft): void {

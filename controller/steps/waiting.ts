@@ -1,12 +1,12 @@
 // Step: the Jobs that wait, suspended. A trigger or a gate asks for one, what is spent or outdated goes.
 import { isToken } from '../../crds/rules/admission/object-rules.ts';
 import { annotations, triggerJobName, windowJobName } from '../../crds/rules/names.ts';
-import { buildJob, type JobRequest } from '../job.ts';
 import { isStarted, type Job, jobEnd } from '../objects.ts';
 import { type Draft, rfc3339 } from '../observed.ts';
 import { purposeOf, slotOf } from '../purpose.ts';
 import { specDigest } from '../spec.ts';
 import { pendingGate, runImage } from './gate.ts';
+import { made } from './made.ts';
 import { passOver } from './time.ts';
 
 /** Unstarted, unfinished Jobs of this backup that no claim names. */
@@ -86,12 +86,6 @@ function rebuilt(draft: Draft, job: Job): { name: string; job: object } | undefi
   const name =
     purpose.kind === 'Schedule' ? windowJobName(backup.metadata.name, new Date(purpose.slot)) : job.metadata.name;
   return made(draft, name, purpose.kind === 'Schedule' ? purpose : { ...purpose, time: rfc3339(draft.now) });
-}
-
-/** A Job of the spec as it is now. */
-export function made(draft: Draft, name: string, trigger: JobRequest['trigger']): { name: string; job: object } {
-  const { observed, settings } = draft;
-  return { name, job: buildJob({ backup: observed.backup, settings, name, image: runImage(draft), trigger }) };
 }
 
 /** A pending trigger or gate is served by a Job that waits already; without one it gets its own. */
