@@ -81,8 +81,8 @@ function unsettledBackup(world: World, backup: Backup): string | undefined {
 function wrongCount(world: World, backup: Backup): string | undefined {
   const { status = {}, spec, metadata } = backup;
   if (spec.schedule === undefined || status.scheduleBaseline !== metadata.creationTimestamp) return undefined;
-  // Somebody who deletes a waiting Job after a later window was counted takes its window away for good.
-  if (world.history.actions.some(({ what }) => what === 'delete job')) return undefined;
+  // Somebody who deletes a waiting Job, or takes its labels, after a later window was counted takes its window away for good.
+  if (world.history.actions.some(({ what }) => what === 'delete job' || what === 'strip labels')) return undefined;
   const schedule = parseSchedule(spec.schedule, spec.timeZone ?? 'Etc/UTC', `${metadata.namespace}/${metadata.name}`);
   const until = Math.max(
     ...[status.lastAttemptScheduledTime, status.missedUntil].map((time) => Date.parse(time ?? '') || 0),
