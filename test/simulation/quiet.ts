@@ -106,11 +106,13 @@ const countsTwice = ({ controllers, history }: World): boolean =>
 
 /**
  * A Job that waits for the lock while later windows are counted, and is made anew because its spec has changed, is gone when the controller
- * dies between the two calls: nothing tells of its window any more.
+ * dies between the two calls: nothing tells of its window any more. One that waits when the schedule is suspended goes for good, and its
+ * window is neither run nor missed.
  */
 const losesOne = ({ history: { actions } }: World): boolean =>
-  actions.some(({ what }) => what === 'edit') &&
-  actions.some((action) => action.what === 'fault' && action.fault.startsWith('crash'));
+  actions.some((action) => action.what === 'edit' && action.field === 'suspend') ||
+  (actions.some(({ what }) => what === 'edit') &&
+    actions.some((action) => action.what === 'fault' && action.fault.startsWith('crash')));
 
 /** A Job that waits and whose labels somebody took is not seen, and left alone. */
 const isUnseen = (job: Job): boolean => job.metadata.labels === undefined && job.spec.suspend === true;
