@@ -207,10 +207,14 @@ function prune(draft: Draft, end: 'Complete' | 'Failed', keep: number): void {
     if (!claimed.includes(job.metadata.uid) && !isOfLaterClaim(draft, job)) remove(draft, job, 'history limit');
 }
 
-/** A Job that was started after the claim that this look knows has one of its own, which the cache does not show yet. */
-function isOfLaterClaim({ status }: Draft, job: Job): boolean {
+/**
+ * A Job that was started after the claim that is stored has one of its own, which the cache does not show yet. The claim of this very look is none
+ * to go by: the server refuses it then, and the Job would be gone before that.
+ */
+function isOfLaterClaim({ observed }: Draft, job: Job): boolean {
   const started = job.metadata.annotations?.[annotations.started];
-  return started !== undefined && !(Date.parse(started) < Date.parse(status.run?.claimedAt ?? ''));
+  const { claimedAt = '' } = observed.backup.status?.run ?? {};
+  return started !== undefined && !(Date.parse(started) < Date.parse(claimedAt));
 }
 
 function remove(draft: Draft, job: Job, why: string): void {

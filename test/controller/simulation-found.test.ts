@@ -1,6 +1,6 @@
 // Decisions that the simulation (test/simulation) showed to be wrong once, each as small as it can be told.
 import { expect, test } from 'vitest';
-import { backup, claimOf, job, jobName, look, told, window } from './builders.ts';
+import { backup, claimOf, job, jobName, lease, look, told, window } from './builders.ts';
 
 const later = '2025-03-27T02:00:00Z';
 
@@ -18,6 +18,22 @@ test('an ended Job that was started after the claim that is to be seen is no his
   const ended = job({ started: '2025-03-27T01:00:02Z', ended: 'Complete' });
   const decision = look({ backup: backup({ status, spec }), jobs: [ended] }, '2025-03-27T01:05:00Z');
   expect(told(decision)).not.toContain(`delete ${jobName} job-1: history limit`);
+});
+
+test('nor in the look that claims the next run, whose claim may be refused', () => {
+  const ended = job({
+    name: 'orders-t-1',
+    uid: 'job-0',
+    token: 'a',
+    started: '2025-03-27T00:59:00Z',
+    ended: 'Complete',
+  });
+  const waits = job();
+  const spec = { successfulJobsHistoryLimit: 0, failedJobsHistoryLimit: 0 };
+  const lock = { lease: lease(waits), holderIsAlive: true };
+  const decision = look({ backup: backup({ spec }), jobs: [ended, waits], lock }, '2025-03-27T01:05:00Z');
+  expect(decision.claims).toBe(true);
+  expect(told(decision)).toEqual([]);
 });
 
 test('a run whose Job lost its labels is looked at again and again, since nothing tells of its end', () => {
