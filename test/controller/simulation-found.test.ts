@@ -21,17 +21,12 @@ test('an ended Job that was started after the claim that is to be seen is no his
 });
 
 test('nor in the look that claims the next run, whose claim may be refused', () => {
-  const ended = job({
-    name: 'orders-t-1',
-    uid: 'job-0',
-    token: 'a',
-    started: '2025-03-27T00:59:00Z',
-    ended: 'Complete',
-  });
+  const ended = Array.from({ length: 9 }, (_, n) =>
+    job({ name: `orders-t-${n}`, uid: `done-${n}`, token: 'a', started: '2025-03-27T00:59:00Z', ended: 'Failed' }),
+  );
   const waits = job();
-  const spec = { successfulJobsHistoryLimit: 0, failedJobsHistoryLimit: 0 };
   const lock = { lease: lease(waits), holderIsAlive: true };
-  const decision = look({ backup: backup({ spec }), jobs: [ended, waits], lock }, '2025-03-27T01:05:00Z');
+  const decision = look({ jobs: [...ended, waits], lock }, '2025-03-27T01:05:00Z');
   expect(decision.claims).toBe(true);
   expect(told(decision)).toEqual([]);
 });
