@@ -6,7 +6,7 @@ import { labels, leaseName } from '../crds/rules/names.ts';
 import type { Caches } from './caches.ts';
 import { clusterLabel } from './labels.ts';
 import { leaseKey } from './left-locks.ts';
-import { type Backup, type Job, jobEnd, type Lease, type Meta, type Pod } from './objects.ts';
+import { type Backup, type Job, jobEnd, type Lease, type Meta, type Pod, podEnded } from './objects.ts';
 import type { Seats } from './seats.ts';
 import { keyOf } from './watch.ts';
 
@@ -49,6 +49,9 @@ export class Wiring {
   podTold(pod: Pod): void {
     this.caches.podTold(pod);
     this.named(pod);
+    // A lock is held as long as a pod of its Job works, also when that Job and its backup are gone.
+    if (podEnded(pod) || !this.caches.pods.has(keyOf(pod)))
+      this.lockTold(pod.metadata.namespace, pod.metadata.labels?.[clusterLabel]);
   }
 
   leaseTold(lease: Lease): void {

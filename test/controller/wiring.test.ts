@@ -87,6 +87,18 @@ describe('a change of', () => {
     expect(concerned(({ wiring }) => wiring.podTold(one))).toEqual(['shop/stock']);
   });
 
+  test('a pod that ends, or is gone, concerns all who may wait for the lock of its Job', () => {
+    const told = (phase: string, isThere = true) => {
+      const one = pod({ phase }, { labels: { ...labels, 'dbbackup.io/name': 'gone' } });
+      if (isThere) kube.put('pods', one);
+      else kube.pods.clear();
+      return concerned(({ wiring }) => wiring.podTold(one));
+    };
+    expect(told('Running')).toEqual(['shop/gone']);
+    expect(told('Failed')).toEqual(['shop/gone', 'shop/orders', 'shop/reports']);
+    expect(told('Running', false)).toEqual(['shop/gone', 'shop/orders', 'shop/reports']);
+  });
+
   test('a lock concerns all who may wait for it', () => {
     expect(concerned(({ wiring }) => wiring.leaseTold(ours(lease(undefined))))).toEqual([
       'shop/orders',
