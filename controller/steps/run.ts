@@ -103,8 +103,10 @@ function record(draft: Draft, outcome: Outcome, job?: Job): void {
   const claimed = status.run;
   if (claimed === undefined) return;
   const { success, inventory, reason, message } = outcome;
+  // It waits for no pod any more, also when nobody has seen the last one work.
+  const { podGoneAt: _, ...ended } = claimed;
   status.run = {
-    ...claimed,
+    ...ended,
     outcome: outcome.outcome,
     ...(reason === undefined ? {} : { reason }),
     ...(message === undefined ? {} : { message }),

@@ -1,7 +1,19 @@
 // Decisions about a claimed run whose pod is gone: that it waits for another, since when, and when it is given up.
 import { describe, expect, test } from 'vitest';
 import type { Pod } from '../../controller/objects.ts';
-import { backup, claimOf, conditionOf, container, job, jobName, look, pod, told, window } from './builders.ts';
+import {
+  backup,
+  claimOf,
+  committedPod,
+  conditionOf,
+  container,
+  job,
+  jobName,
+  look,
+  pod,
+  told,
+  window,
+} from './builders.ts';
 
 const started = '2025-03-27T01:00:10Z';
 const running = job({ started });
@@ -114,5 +126,13 @@ describe('a run whose pod is gone and that waits for another', () => {
       told(look({ backup: backup({ status: seen }), jobs: [running], pods: [failed] }, new Date(time).toISOString()));
     expect(waited(limit - 1000)).toEqual([]);
     expect(waited(limit)).toContain(`fail ${jobName}: Unschedulable`);
+  });
+
+  test('waits for none once it has ended, though nobody saw the last pod work', () => {
+    const done = job({ started, ended: 'Complete' });
+    const status = { run: claimOf(done, { podGoneAt: '2025-03-27T03:00:00Z' }), lastAttemptScheduledTime: window };
+    const ended = look({ backup: backup({ status }), jobs: [done], pods: [committedPod()] }, '2025-03-27T05:00:00Z');
+    expect(ended.status.run).toMatchObject({ outcome: 'Succeeded' });
+    expect(ended.status.run?.podGoneAt).toBeUndefined();
   });
 });
