@@ -81,13 +81,7 @@ function due(draft: Draft, schedule: Schedule): void {
   const late = now.getTime() - found.latest > effective.startingDeadlineSeconds * 1000;
   const ended = hasEnded(draft, found.latest);
   if (late || ended || unfinished(draft).length > 0) {
-    const why = ended
-      ? unclaimed
-      : late
-        ? 'it was more than startingDeadlineSeconds ago'
-        : draft.observed.jobs.some((job) => jobEnd(job) === undefined && isStarted(job))
-          ? 'the run before is not finished'
-          : 'the run before still waits to start';
+    const why = ended ? unclaimed : late ? tooLate : whatHoldsUp(draft);
     missed(draft, found.skipped, 1, found.latest, why);
     return;
   }
@@ -98,7 +92,14 @@ function due(draft: Draft, schedule: Schedule): void {
   draft.effects.push({ kind: 'createJob', ...made(draft, name, { kind: 'Schedule', slot: rfc3339(found.latest) }) });
 }
 
+const tooLate = 'it was more than startingDeadlineSeconds ago';
 const unclaimed = 'its Job has ended without a claim, and its name is taken';
+
+/** The Job of the window before that is in the way of the due one. */
+function whatHoldsUp({ observed }: Draft): string {
+  const runs = observed.jobs.some((job) => jobEnd(job) === undefined && isStarted(job));
+  return runs ? 'the run before is not finished' : 'the run before still waits to start';
+}
 
 /** A Job that ended before it was claimed, as one does that a person lets go by hand: its window has no other, the name is taken. */
 function hasEnded({ observed }: Draft, window: number): boolean {
